@@ -1,0 +1,137 @@
+/** The closed lists that the CPU operations take as arguments. Plain numbers on hot paths. */
+
+/** Memory order of an access: what it means in the Arm memory model, and documentation of a lock. */
+export const Order = {
+  Relaxed: 0,
+  Acquire: 1,
+  Release: 2,
+  AcquireRelease: 3,
+  SequentiallyConsistent: 4,
+} as const;
+export type Order = (typeof Order)[keyof typeof Order];
+
+/**
+ * Condition on (value & mask) against an operand; closed, because the engine evaluates it.
+ * AtLeastWrapping: ((value & mask) - operand) as a signed 32-bit difference is >= 0.
+ * AnyBitClear/AnyBitSet: some bit of mask is clear/set (operand unused).
+ */
+export const Condition = {
+  Equal: 0,
+  NotEqual: 1,
+  AtLeastWrapping: 2,
+  AnyBitClear: 3,
+  AnyBitSet: 4,
+} as const;
+export type Condition = (typeof Condition)[keyof typeof Condition];
+
+export const Fence = { DmbIsh: 0, DmbIshSt: 1, DmbIshLd: 2, DsbIshSt: 3, Isb: 4 } as const;
+export type Fence = (typeof Fence)[keyof typeof Fence];
+
+/** Domain that a DSB waits for. */
+export const Scope = { NonShareable: 0, InnerShareable: 1 } as const;
+export type Scope = (typeof Scope)[keyof typeof Scope];
+
+/**
+ * Translation regimes (Arm ARM D8.1). Host is EL2&0 under VHE (or EL1&0 without a VMID on a machine
+ * without VHE): stage 1 only. Guest is EL1&0 with stage 2: combined entries tagged with the VMID.
+ */
+export const Regime = { Host: 0, Guest: 1 } as const;
+export type Regime = (typeof Regime)[keyof typeof Regime];
+
+/** Where a synchronous exception is taken: own stage-1 faults of the host; exits of a guest to EL2. */
+export const Level = { Host: 0, El2: 1, Guest: 2 } as const;
+export type Level = (typeof Level)[keyof typeof Level];
+
+/** TTBR0/TTBR1: host roots. Vttbr: stage-2 root (tag = VMID). Guest*: roots in the guest regime (IPA). */
+export const Register = { Ttbr0: 0, Ttbr1: 1, Vttbr: 2, GuestTtbr0: 3, GuestTtbr1: 4 } as const;
+export type Register = (typeof Register)[keyof typeof Register];
+
+/**
+ * TLBI and IC forms, named as in the Arm ARM. *Is forms are broadcast over the inner-shareable
+ * domain and need a DSB to complete; the others act on the issuing CPU.
+ * Range forms take the number of granule pages in `argument`. VA and ASID forms act on the current
+ * regime. VmallE1*, IPAS2* and VmallS12* act on the VMID in VTTBR (what KVM's enter_vmid_context
+ * arranges); VmallHost* is VMALLE1 issued with HCR_EL2.TGE set, so on EL2&0.
+ */
+export const Tlbi = {
+  /** Host stage 1 by VA and ASID, all levels / last level only. */
+  VaE1: 0,
+  VaE1Is: 1,
+  VaLE1Is: 2,
+  /** Host stage 1 by VA, every ASID (kernel addresses). */
+  VaaE1Is: 3,
+  RvaE1Is: 4,
+  AsidE1Is: 5,
+  /** All stage-1 (and combined) entries of the VMID in VTTBR. */
+  VmallE1: 6,
+  VmallE1Is: 7,
+  /** Stage-2-only entries for an IPA; does not remove combined entries. */
+  IpaS2E1: 8,
+  IpaS2E1Is: 9,
+  RipaS2E1Is: 10,
+  /** Stage 1 and 2 of the current VMID. */
+  VmallS12E1Is: 11,
+  /** Every EL1&0 entry of every VMID (VMID rollover). */
+  AllE1Is: 12,
+  /** Instruction cache, whole, broadcast. */
+  IcIalluIs: 13,
+  /** Instruction cache by line, broadcast. */
+  IcIvau: 14,
+  /** All stage-1 entries of the host regime (kernel ranges beyond the cut-off). */
+  VmallHost: 15,
+  VmallHostIs: 16,
+} as const;
+export type Tlbi = (typeof Tlbi)[keyof typeof Tlbi];
+
+/** Is the form broadcast over DVM? */
+export function isBroadcast(operation: Tlbi): boolean {
+  return !(
+    operation === Tlbi.VaE1 ||
+    operation === Tlbi.VmallE1 ||
+    operation === Tlbi.IpaS2E1 ||
+    operation === Tlbi.VmallHost
+  );
+}
+
+/** Fault status codes without the level (Arm ARM, ISS encoding for data aborts): FSC = kind | level. */
+export const FaultKind = {
+  AddressSize: 0b000000,
+  Translation: 0b000100,
+  AccessFlag: 0b001000,
+  Permission: 0b001100,
+  TlbConflict: 0b110000,
+} as const;
+export type FaultKind = (typeof FaultKind)[keyof typeof FaultKind];
+
+/** Syndrome of the last synchronous exception of a CPU. */
+export interface Exception {
+  /** FSC: FaultKind | level of the descriptor that faulted. */
+  fsc: number;
+  /** The access wrote (WnR). */
+  write: boolean;
+  /** The access was an instruction fetch. */
+  instruction: boolean;
+  /** The fault is on a stage-2 translation of a stage-1 walk (S1PTW). */
+  stage1Walk: boolean;
+  /** FAR: the virtual address. */
+  farHi: number;
+  farLo: number;
+  /** HPFAR: the IPA with its low 12 bits zero (stage-2 faults only). */
+  ipaHi: number;
+  ipaLo: number;
+}
+
+/** Kinds of checker events (Cpu.event). */
+export const EventKind = {
+  LockAcquired: 0,
+  LockReleased: 1,
+  ReadLockAcquired: 2,
+  ReadLockReleased: 3,
+  RcuReadLock: 4,
+  RcuReadUnlock: 5,
+  TablePageFreed: 6,
+  TablePageAllocated: 7,
+  FrameAllocated: 8,
+  FrameFreed: 9,
+} as const;
+export type EventKind = (typeof EventKind)[keyof typeof EventKind];

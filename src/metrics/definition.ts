@@ -1,0 +1,132 @@
+/**
+ * Every metric and counter, declared once: number, name, unit, one-line description. Tables, JSON,
+ * `numalab list metrics` and histograms derive from these tables.
+ *
+ * A metric is a latency in picoseconds taken by Cpu.begin/end and kept as a histogram per node; a
+ * counter is a sum per CPU. `Metric.X` and `Counter.X` are plain numbers for hot paths.
+ */
+
+export interface Definition {
+  readonly name: string;
+  readonly unit: string;
+  readonly description: string;
+}
+
+const metrics = {
+  GuestAccess: ['guest.access', 'guest memory access that left the private caches'],
+  FaultService: ['fault.service', 'one exit: exception entry to ERET'],
+  FaultStall: ['fault.stall', 'first abort until the access is performed, refaults included'],
+  FaultLockWait: ['fault.lockWait', 'waiting for mmu_lock in the fault path'],
+  FaultMmapLockWait: [
+    'fault.mmapLockWait',
+    'waiting for mmap_lock or the VMA lock in the fault path',
+  ],
+  FaultWalk: ['fault.walk', 'software walk and update of the stage-2 tables'],
+  FaultTlbi: ['fault.tlbi', 'TLBI issue to completed DSB in the fault path'],
+  FaultAlloc: ['fault.alloc', 'page allocation in the fault path: memcache top-up and data page'],
+  FaultCmo: ['fault.cmo', 'cache maintenance of the mapped page'],
+  FaultUserfault: ['fault.userfault', 'userfaultfd: message to wake-up of the faulting task'],
+  DirtyLogGet: ['dirtyLog.get', 'KVM_GET_DIRTY_LOG of one memslot'],
+  DirtyLogClear: ['dirtyLog.clear', 'KVM_CLEAR_DIRTY_LOG of one chunk'],
+  EagerSplit: ['stage2.eagerSplit', 'eager split of one chunk'],
+  NotifierInvalidate: ['notifier.invalidate', 'MMU notifier: invalidate start to end'],
+  MemslotModify: ['memslot.modify', 'KVM_SET_USER_MEMORY_REGION'],
+  Unmap: ['stage2.unmap', 'unmapping a range of stage 2'],
+  HostFault: ['mm.fault', 'host page fault: exception entry to ERET'],
+  HostFaultLockWait: ['mm.fault.lockWait', 'waiting for mmap_lock or the VMA lock in a host fault'],
+  Mmap: ['mm.mmap', 'mmap system call'],
+  Munmap: ['mm.munmap', 'munmap system call'],
+  MemoryRead: ['memory.read', 'one dependent load of the chase'],
+  LineTransfer: ['line.transfer', 'compare-and-swap on a line that another CPU owns'],
+  ShootdownTlbi: ['tlb.shootdown', 'invalidation of one page on every CPU'],
+  LockWait: ['lock.wait', 'from asking for a lock to owning it'],
+  LockHold: ['lock.hold', 'from owning a lock to releasing it'],
+  RcuGracePeriod: ['rcu.gracePeriod', 'call_rcu to callback'],
+  PageWalk: ['tlb.walk', 'hardware page-table walk'],
+} as const;
+
+const counters = {
+  L1Hits: ['l1.hits', 'accesses', 'data accesses that hit the L1 data cache'],
+  L2Hits: ['l2.hits', 'accesses', 'data accesses that hit the private L2'],
+  Misses: ['cache.misses', 'accesses', 'data accesses that left the private caches'],
+  LlcHits: ['llc.hits', 'requests', 'requests answered by a last-level cache'],
+  LocalDram: ['dram.local', 'requests', 'requests answered by memory of the own node'],
+  RemoteDram: ['dram.remote', 'requests', 'requests answered by memory of another node'],
+  LocalTransfers: ['transfer.local', 'requests', 'lines received from a cache of the own node'],
+  RemoteTransfers: ['transfer.remote', 'requests', 'lines received from a cache of another node'],
+  Upgrades: ['cache.upgrades', 'requests', 'write requests for a line that the CPU still shared'],
+  WriteBacks: ['cache.writebacks', 'lines', 'victims sent back to their home'],
+  DtlbL1Misses: [
+    'dTLB-load-misses.l1',
+    'accesses',
+    'data accesses that missed the first TLB level',
+  ],
+  DtlbMisses: ['dTLB-load-misses', 'accesses', 'data accesses that needed a walk'],
+  ItlbMisses: ['iTLB-load-misses', 'accesses', 'instruction fetches that needed a walk'],
+  WalkReads: ['walk.reads', 'descriptors', 'descriptors read by the page-table walker'],
+  Retranslated: ['access.retranslated', 'accesses', 'accesses translated again after a TLBI'],
+  Accesses: ['accesses', 'accesses', 'data accesses performed'],
+  Fetches: ['instructions.fetched', 'lines', 'instruction lines fetched'],
+  TlbiIssued: ['tlbi.issued', 'operations', 'TLBI instructions issued'],
+  TlbiBroadcast: ['tlbi.broadcast', 'operations', 'of these broadcast over DVM'],
+  DvmReceived: ['dvm.received', 'operations', 'DVM operations that stalled this CPU'],
+  Dsb: ['dsb', 'operations', 'DSBs performed'],
+  IpiSent: ['ipi.sent', 'interrupts', 'IPIs sent'],
+  IpiTaken: ['ipi.taken', 'interrupts', 'IPIs taken'],
+  WfeWakes: ['wfe.wakes', 'wakes', 'times a conditional load was woken'],
+  TieDecisions: ['home.ties', 'requests', 'requests ordered by the tie hash'],
+  Marks: ['operations', 'operations', 'completed operations of the workload'],
+  Exceptions: ['exceptions', 'exceptions', 'synchronous exceptions taken'],
+  FaultsStage2: ['fault.count', 'faults', 'stage-2 faults handled'],
+  FaultsRetried: ['fault.eagain', 'faults', 'faults that ended in -EAGAIN: the guest re-executes'],
+  FaultsMapped: ['fault.mapped', 'faults', 'faults that installed a mapping'],
+  FaultsRelaxed: ['fault.relaxed', 'faults', 'faults that only relaxed permissions'],
+  FaultsAccessFlag: ['fault.accessFlag', 'faults', 'access-flag faults'],
+  NotifierRetries: ['notifier.retries', 'faults', 'faults that met an MMU notifier invalidation'],
+  NotifierFired: ['notifier.fired', 'invalidations', 'MMU notifier invalidations'],
+  BlocksSplit: ['stage2.splits', 'blocks', 'stage-2 blocks split'],
+  BlocksPromoted: ['stage2.promoted', 'blocks', 'tables collapsed into blocks'],
+  TablePagesFreed: ['stage2.tablesFreed', 'pages', 'stage-2 table pages freed'],
+  PagesAllocated: ['pgalloc', 'pages', 'pages allocated'],
+  PagesFreed: ['pgfree', 'pages', 'pages freed'],
+  NumaHit: ['numa_hit', 'pages', 'pages allocated on the node that was wanted'],
+  NumaMiss: ['numa_miss', 'pages', 'pages allocated here though another node was wanted'],
+  NumaForeign: ['numa_foreign', 'pages', 'pages wanted here but allocated on another node'],
+  LocalNode: ['local_node', 'pages', 'pages allocated on the node of the CPU'],
+  OtherNode: ['other_node', 'pages', 'pages allocated on another node than the CPU'],
+  HostFaults: ['minor-faults', 'faults', 'host page faults'],
+  LockAcquisitions: ['lock.acquisitions', 'acquisitions', 'lock acquisitions'],
+  LockContentions: ['lock.contentions', 'acquisitions', 'acquisitions that had to wait'],
+  LockHandoversLocal: ['lock.handovers.local', 'acquisitions', 'previous owner on the same node'],
+  LockHandoversRemote: ['lock.handovers.remote', 'acquisitions', 'previous owner on another node'],
+  LockLongestBypass: [
+    'lock.longestBypass',
+    'acquisitions',
+    'most acquisitions by others during one wait',
+  ],
+  RcuCallbacks: ['rcu.callbacks', 'callbacks', 'RCU callbacks invoked'],
+  VmidRollovers: ['vmid.rollovers', 'rollovers', 'VMID allocator generations'],
+  UserfaultMessages: ['uffd.messages', 'messages', 'userfaultfd messages handled'],
+} as const;
+
+type Numbered<T> = { readonly [K in keyof T]: number };
+
+function numbered<T extends object>(table: T): Numbered<T> {
+  return Object.fromEntries(Object.keys(table).map((key, index) => [key, index])) as Numbered<T>;
+}
+
+export const Metric = numbered(metrics);
+export const METRICS: readonly Definition[] = Object.values(metrics).map(([name, description]) => ({
+  name,
+  unit: 'ns',
+  description,
+}));
+
+export const Counter = numbered(counters);
+export const COUNTERS: readonly Definition[] = Object.values(counters).map(
+  ([name, unit, description]) => ({
+    name,
+    unit,
+    description,
+  }),
+);

@@ -1,0 +1,90 @@
+/**
+ * What a workload is: one file that exports an object of this type, and one line in registry.ts.
+ *
+ * `boot` runs once, before emulated time 0, on one thread: it builds tables, locks and objects by
+ * direct writes and returns plain data (structured-cloneable: addresses, numbers). `program` is
+ * called in the worker thread that owns the CPU and returns what this CPU executes. Both must be
+ * functions of their arguments alone.
+ */
+
+import type { Parameter, Parameters } from '../src/base/parameters.ts';
+import type { Cpu, Program } from '../src/cpu/cpu.ts';
+import type { Machine } from '../src/machine/machine.ts';
+import type { BootMemory } from '../src/memory/boot.ts';
+
+/** Which CPUs take part and what each does; decided before boot. */
+export interface Placement {
+  /** CPU numbers in the order in which roles are given out (vCPU 0 is cpus[0], ...). */
+  readonly cpus: readonly number[];
+  /** Where memory goes. */
+  readonly memoryPolicy: 'first-touch' | 'interleave' | 'bind';
+  /** Node of `bind:N`. */
+  readonly bindNode: number;
+}
+
+export interface WorkloadContext {
+  readonly machine: Machine;
+  readonly placement: Placement;
+  /** Workload parameters and kernel options, resolved; sizes in bytes, times in ps. */
+  readonly parameters: Parameters;
+  readonly seed: number;
+}
+
+/** Plain data. */
+export type Image = unknown;
+
+/** What a run adds to its report: a line of the selftest's own output, or a named figure. */
+export interface ReportLine {
+  readonly text: string;
+}
+
+/** Facts of a finished run that a workload's report may use. */
+export interface RunFacts {
+  readonly emulatedNs: number;
+  /** First start and last end of each phase over all CPUs that were in it, in ns; null = never entered. */
+  readonly phases: readonly ({
+    readonly startNs: number;
+    readonly endNs: number;
+    readonly operations: number;
+  } | null)[];
+  /** Sum of a counter over all CPUs, by name. */
+  readonly counters: Readonly<Record<string, number>>;
+  /** The same by CPU, in order of CPU number. */
+  readonly countersOfCpu: Readonly<Record<string, readonly number[]>>;
+  /** 32-bit word of emulated memory after the run (physical address). */
+  readonly peek32: (paHi: number, paLo: number) => number;
+}
+
+export interface Workload {
+  readonly name: string;
+  /** One line for `list workloads`. */
+  readonly description: string;
+  /** Where the workload and its defaults come from. */
+  readonly source: string;
+  readonly parameters: readonly Parameter[];
+  /** Kernel options that this workload reads: 'stage2', 'mm', or none. */
+  readonly kernelOptions: readonly ('stage2' | 'mm')[];
+  /** What the seed moves, one line each. */
+  readonly seedMoves: readonly string[];
+  /** Names of the phases, in order; Cpu.phase(i) enters phases[i]. Warm-up phases are left out of totals. */
+  readonly phases: readonly { readonly name: string; readonly warmUp?: boolean }[];
+  /** Names of the random streams, in order of Cpu.random(i). */
+  readonly streams: readonly string[];
+  /** Machine the workload runs on unless told (a bundled name). */
+  readonly defaultMachine: string;
+  /** CPUs used unless told, given the machine. */
+  defaultCpus(machine: Machine): number;
+  /** CPUs needed beside the first-class ones (VMM main thread, userfaultfd handlers). */
+  helperCpus(parameters: Parameters): number;
+  /** Runs on x86 profiles already? (Needs no Arm-only mechanism.) */
+  readonly runsOnX86: boolean;
+  /** Bytes with contents to set aside per node. */
+  backedBytes(context: WorkloadContext): number;
+  /** Least number of CPUs, for a clear refusal. */
+  readonly minimumCpus: number;
+  boot(boot: BootMemory, context: WorkloadContext): Image;
+  /** The program of one CPU of the placement; null: the CPU stays idle from the start. */
+  program(cpu: Cpu, image: Image, context: WorkloadContext): Program | null;
+  /** The workload's own printed words after the run. */
+  report?(facts: RunFacts, image: Image, context: WorkloadContext): readonly ReportLine[];
+}
