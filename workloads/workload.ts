@@ -38,6 +38,16 @@ export interface ReportLine {
   readonly text: string;
 }
 
+/** One histogram in short; the mean is from the exact sum. */
+export interface LatencyFacts {
+  readonly count: number;
+  readonly minNs: number;
+  readonly meanNs: number;
+  readonly p50Ns: number;
+  readonly p99Ns: number;
+  readonly maxNs: number;
+}
+
 /** Facts of a finished run that a workload's report may use. */
 export interface RunFacts {
   readonly emulatedNs: number;
@@ -51,8 +61,19 @@ export interface RunFacts {
   readonly counters: Readonly<Record<string, number>>;
   /** The same by CPU, in order of CPU number. */
   readonly countersOfCpu: Readonly<Record<string, readonly number[]>>;
+  /** Recorded latencies of a metric, by node and phase; null = all nodes, all measured phases. */
+  readonly latency: (
+    metric: number,
+    node: number | null,
+    phase: number | null,
+  ) => LatencyFacts | null;
   /** 32-bit word of emulated memory after the run (physical address). */
   readonly peek32: (paHi: number, paLo: number) => number;
+}
+
+export interface WorkloadPhase {
+  readonly name: string;
+  readonly warmUp?: boolean;
 }
 
 export interface Workload {
@@ -66,14 +87,19 @@ export interface Workload {
   readonly kernelOptions: readonly ('stage2' | 'mm')[];
   /** What the seed moves, one line each. */
   readonly seedMoves: readonly string[];
-  /** Names of the phases, in order; Cpu.phase(i) enters phases[i]. Warm-up phases are left out of totals. */
-  readonly phases: readonly { readonly name: string; readonly warmUp?: boolean }[];
+  /**
+   * Names of the phases, in order; Cpu.phase(i) enters phases[i]. Warm-up phases are left out of
+   * totals. A function where options decide (sizes, iterations): read it through phasesOf.
+   */
+  readonly phases:
+    | readonly WorkloadPhase[]
+    | ((context: WorkloadContext) => readonly WorkloadPhase[]);
   /** Names of the random streams, in order of Cpu.random(i). */
   readonly streams: readonly string[];
   /** Machine the workload runs on unless told (a bundled name). */
   readonly defaultMachine: string;
-  /** CPUs used unless told, given the machine. */
-  defaultCpus(machine: Machine): number;
+  /** CPUs used unless told (helpers included), given the machine and the parameters. */
+  defaultCpus(machine: Machine, parameters: Parameters): number;
   /** CPUs needed beside the first-class ones (VMM main thread, userfaultfd handlers). */
   helperCpus(parameters: Parameters): number;
   /** Runs on x86 profiles already? (Needs no Arm-only mechanism.) */
@@ -87,4 +113,8 @@ export interface Workload {
   program(cpu: Cpu, image: Image, context: WorkloadContext): Program | null;
   /** The workload's own printed words after the run. */
   report?(facts: RunFacts, image: Image, context: WorkloadContext): readonly ReportLine[];
+}
+
+export function phasesOf(workload: Workload, context: WorkloadContext): readonly WorkloadPhase[] {
+  return typeof workload.phases === 'function' ? workload.phases(context) : workload.phases;
 }
