@@ -4,28 +4,42 @@
  *
  * A metric is a latency in picoseconds taken by Cpu.begin/end and kept as a histogram per node; a
  * counter is a sum per CPU. `Metric.X` and `Counter.X` are plain numbers for hot paths.
+ *
+ * A metric may be part of another (third field): its time lies inside one operation of that one.
+ * Invariant: the parts of one metric never overlap, so that "where the time went" adds up.
  */
 
 export interface Definition {
   readonly name: string;
   readonly unit: string;
   readonly description: string;
+  /** Name of the metric whose operations this one is a part of. */
+  readonly partOf?: string;
 }
 
 const metrics = {
   GuestAccess: ['guest.access', 'guest memory access that left the private caches'],
   FaultService: ['fault.service', 'one exit: exception entry to ERET'],
   FaultStall: ['fault.stall', 'first abort until the access is performed, refaults included'],
-  FaultLockWait: ['fault.lockWait', 'waiting for mmu_lock in the fault path'],
+  FaultLockWait: ['fault.lockWait', 'waiting for mmu_lock in the fault path', 'fault.service'],
   FaultMmapLockWait: [
     'fault.mmapLockWait',
     'waiting for mmap_lock or the VMA lock in the fault path',
+    'fault.service',
   ],
-  FaultWalk: ['fault.walk', 'software walk and update of the stage-2 tables'],
-  FaultTlbi: ['fault.tlbi', 'TLBI issue to completed DSB in the fault path'],
-  FaultAlloc: ['fault.alloc', 'page allocation in the fault path: memcache top-up and data page'],
-  FaultCmo: ['fault.cmo', 'cache maintenance of the mapped page'],
-  FaultUserfault: ['fault.userfault', 'userfaultfd: message to wake-up of the faulting task'],
+  FaultWalk: ['fault.walk', 'software walk and update of the stage-2 tables', 'fault.service'],
+  FaultTlbi: ['fault.tlbi', 'TLBI issue to completed DSB in the fault path', 'fault.service'],
+  FaultAlloc: [
+    'fault.alloc',
+    'page allocation in the fault path: memcache top-up and data page',
+    'fault.service',
+  ],
+  FaultCmo: ['fault.cmo', 'cache maintenance of the mapped page', 'fault.service'],
+  FaultUserfault: [
+    'fault.userfault',
+    'userfaultfd: message to wake-up of the faulting task',
+    'fault.service',
+  ],
   DirtyLogGet: ['dirtyLog.get', 'KVM_GET_DIRTY_LOG of one memslot'],
   DirtyLogClear: ['dirtyLog.clear', 'KVM_CLEAR_DIRTY_LOG of one chunk'],
   EagerSplit: ['stage2.eagerSplit', 'eager split of one chunk'],
@@ -33,7 +47,11 @@ const metrics = {
   MemslotModify: ['memslot.modify', 'KVM_SET_USER_MEMORY_REGION'],
   Unmap: ['stage2.unmap', 'unmapping a range of stage 2'],
   HostFault: ['mm.fault', 'host page fault: exception entry to ERET'],
-  HostFaultLockWait: ['mm.fault.lockWait', 'waiting for mmap_lock or the VMA lock in a host fault'],
+  HostFaultLockWait: [
+    'mm.fault.lockWait',
+    'waiting for mmap_lock or the VMA lock in a host fault',
+    'mm.fault',
+  ],
   Mmap: ['mm.mmap', 'mmap system call'],
   Munmap: ['mm.munmap', 'munmap system call'],
   MemoryRead: ['memory.read', 'one dependent load of the chase'],
@@ -116,11 +134,14 @@ function numbered<T extends object>(table: T): Numbered<T> {
 }
 
 export const Metric = numbered(metrics);
-export const METRICS: readonly Definition[] = Object.values(metrics).map(([name, description]) => ({
-  name,
-  unit: 'ns',
-  description,
-}));
+export const METRICS: readonly Definition[] = Object.values(metrics).map(
+  ([name, description, partOf]: readonly [string, string, string?]) => ({
+    name,
+    unit: 'ns',
+    description,
+    ...(partOf === undefined ? {} : { partOf }),
+  }),
+);
 
 export const Counter = numbered(counters);
 export const COUNTERS: readonly Definition[] = Object.values(counters).map(
