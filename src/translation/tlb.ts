@@ -7,13 +7,14 @@
  * Invariant: no two entries answer for the same address and tag. An insertion removes what it
  * overlaps; reporting the overlap (break-before-make) is a checker's work.
  *
- * Invalid entries hold a non-canonical address that no lookup asks for, so no test of a valid bit
- * is needed. Each set is a circular list from most to least recently used, invalid entries last.
+ * Invalid entries hold a non-canonical address that no lookup asks for, so no valid bit is tested.
  */
 
 import { assert } from '../base/assert.ts';
 import { VMID_MASK } from './context.ts';
 import { addressBits, sizeMaskHi, sizeMaskLo } from './granule.ts';
+import { LruSets } from './lru-sets.ts';
+import { RegionCounts } from './region-counts.ts';
 import type { TlbiMatch } from './tlbi-match.ts';
 
 /** What the entries of an array are, which decides what a TLBI takes. */
@@ -77,10 +78,8 @@ export class Tlb {
   readonly #buckets: Int32Array;
   readonly #nextInBucket: Int32Array;
   readonly #setCount: number;
-  readonly #setOf: Int32Array;
-  readonly #mostRecent: Int32Array;
-  readonly #newer: Int32Array;
-  readonly #older: Int32Array;
+  readonly #lru: LruSets;
+  readonly #regions: RegionCounts;
   /** Page sizes present, and how many entries have each. */
   readonly #sizes = new Uint8Array(SIZES_MAX);
   #sizeCount = 0;
@@ -117,22 +116,8 @@ export class Tlb {
     this.#bucketShift = 32 - bucketBits;
     this.#buckets = new Int32Array(2 ** bucketBits).fill(-1);
     this.#nextInBucket = new Int32Array(entries).fill(-1);
-    this.#setOf = new Int32Array(entries);
-    this.#mostRecent = new Int32Array(this.#setCount);
-    this.#newer = new Int32Array(entries);
-    this.#older = new Int32Array(entries);
-    for (let set = 0; set < this.#setCount; set++) this.#linkSet(set);
-  }
-
-  #linkSet(set: number): void {
-    const first = set * this.ways;
-    for (let way = 0; way < this.ways; way++) {
-      const i = first + way;
-      this.#setOf[i] = set;
-      this.#older[i] = first + ((way + 1) % this.ways);
-      this.#newer[i] = first + ((way + this.ways - 1) % this.ways);
-    }
-    this.#mostRecent[set] = first;
+    this.#lru = new LruSets(entries, this.ways);
+    this.#regions = new RegionCounts(entries);
   }
 
   /** Index of the entry that translates the address under the tag, now most recently used; or -1. */
@@ -184,23 +169,9 @@ export class Tlb {
     return Math.imul(key, 0x9e3779b1) >>> this.#bucketShift;
   }
 
-  /** Makes the entry the most recently used of its set. */
+  /** Counts as a use of the entry. */
   touch(i: number): void {
-    const set = this.#setOf[i]!;
-    const head = this.#mostRecent[set]!;
-    if (i === head) return;
-    this.#mostRecent[set] = i;
-    const newer = this.#newer[i]!;
-    // The least recently used one stands right before the head: turning the ring is enough.
-    if (i === this.#newer[head]!) return;
-    const older = this.#older[i]!;
-    this.#older[newer] = older;
-    this.#newer[older] = newer;
-    const tail = this.#newer[head]!;
-    this.#older[tail] = i;
-    this.#newer[i] = tail;
-    this.#older[i] = head;
-    this.#newer[head] = i;
+    this.#lru.use(i);
   }
 
   /**
@@ -229,7 +200,7 @@ export class Tlb {
     const contextMask = global ? VMID_MASK : -1;
     this.#removeOverlapping(context, contextMask, vaHi, vaLo, shift);
     const set = this.#setOfAddress(vaHi, vaLo, shift);
-    const i = this.#newer[this.#mostRecent[set]!]!;
+    const i = this.#lru.victim(set);
     if (this.sizeShift[i] !== 0) this.remove(i);
     this.context[i] = context;
     this.contextMask[i] = contextMask;
@@ -246,9 +217,9 @@ export class Tlb {
     this.ipaHi[i] = ipaHi & maskHi;
     this.ipaLo[i] = ipaLo & maskLo;
     this.filledAt[i] = filledAt;
+    this.#lru.admit(i);
     this.#register(i, shift, nested);
     this.#front[((vaLo >>> FRONT_SHIFT) ^ vaHi) & FRONT_MASK] = i;
-    this.touch(i);
     return i;
   }
 
@@ -267,6 +238,7 @@ export class Tlb {
     this.valid[this.validCount++] = i;
     this.#entriesOfVmid[(context >>> 16) & (VMID_BUCKETS - 1)]!++;
     if (nested) this.#fragmentCount++;
+    this.#regions.count(shift, this.vaHi[i]!, this.vaLo[i]!, 1);
     if (this.#entriesOfSize[shift]!++ === 0) {
       assert(this.#sizeCount < SIZES_MAX, 'more page sizes than any granule has');
       this.#sizes[this.#sizeCount++] = shift;
@@ -277,6 +249,7 @@ export class Tlb {
   remove(i: number): void {
     const shift = this.sizeShift[i]!;
     const context = this.context[i]!;
+    this.#regions.count(shift, this.vaHi[i]!, this.vaLo[i]!, -1);
     this.#unchain(i, this.#bucketOf(context, this.vaHi[i]!, this.vaLo[i]!, shift));
     const last = this.valid[--this.validCount]!;
     const position = this.#positionInValid[i]!;
@@ -290,9 +263,7 @@ export class Tlb {
     this.vaLo[i] = -1;
     this.maskHi[i] = -1;
     this.maskLo[i] = -1;
-    this.touch(i);
-    const set = this.#setOf[i]!;
-    this.#mostRecent[set] = this.#older[i]!;
+    this.#lru.release(i);
     this.generation++;
   }
 
@@ -326,7 +297,8 @@ export class Tlb {
       if (size < shift) smaller = true;
       else this.#removeAt(context, contextMask, vaHi, vaLo, size);
     }
-    if (!smaller) return;
+    if (!this.#regions.knows(shift)) this.#countSmallerThan(shift);
+    if (!smaller || !this.#regions.mayHold(shift, vaHi, vaLo)) return;
     const maskHi = sizeMaskHi(shift);
     const maskLo = sizeMaskLo(shift);
     for (let k = this.validCount - 1; k >= 0; k--) {
@@ -336,6 +308,15 @@ export class Tlb {
         ((this.vaLo[i]! ^ vaLo) & maskLo) |
         ((this.context[i]! ^ context) & this.contextMask[i]! & contextMask);
       if (differs === 0) this.remove(i);
+    }
+  }
+
+  #countSmallerThan(shift: number): void {
+    this.#regions.learn(shift);
+    for (let k = 0; k < this.validCount; k++) {
+      const i = this.valid[k]!;
+      if (this.sizeShift[i]! >= shift) continue;
+      this.#regions.countOne(shift, this.vaHi[i]!, this.vaLo[i]!);
     }
   }
 
