@@ -1,0 +1,115 @@
+/**
+ * The kernel's queued reader-writer lock: a count word, and a queued spinlock that everybody who
+ * can't get in at once queues on, so that readers and writers take turns.
+ * Source: kernel/locking/qrwlock.c, include/asm-generic/qrwlock.h (v5.x and later).
+ * Invariants: byte 0 of the count = 0xff while a writer owns it; bits 9-31 = readers inside or
+ * announcing themselves; at most one CPU, the owner of wait_lock, waits on the count.
+ * Line transfers per hand-over: readers 2 per read (both atomics on one line), writers 3 to 4 through
+ * the queue; wait_lock shares the line with the count.
+ * Deviation: the unfair path of readers in interrupt context is not modelled.
+ */
+
+import type { Cpu, Program } from '../cpu/cpu.ts';
+import { Condition, Order } from '../cpu/operations.ts';
+import type { ReadWriteLock } from './lock.ts';
+import { noteAcquired, noteReadAcquired, noteReadReleased, noteReleased } from './lock-events.ts';
+import { queuedSpinLock, queuedSpinUnlock } from './qspinlock.ts';
+
+const LOCKED = 0xff;
+const WAITING = 0x100;
+const WRITER_MASK = 0x1ff;
+const READER = 1 << 9;
+const WAIT_LOCK = 4;
+
+export interface QueuedReadWriteSteps {
+  /** Adds a reader; result in cpu.lo: the count before. */
+  enterReader(cpu: Cpu, hi: number, lo: number): Program;
+  /** Out again, queue, in again, wait until no writer is inside. */
+  waitReader(cpu: Cpu, hi: number, lo: number): Program;
+  leaveReader(cpu: Cpu, hi: number, lo: number): Program;
+  /** cpu.ok = nobody was inside and the lock is ours. */
+  tryWriter(cpu: Cpu, hi: number, lo: number): Program;
+  /** At the head of the queue: keeps new readers out and waits until all have left. */
+  waitWriter(cpu: Cpu, hi: number, lo: number): Program;
+  leaveWriter(cpu: Cpu, hi: number, lo: number): Program;
+}
+
+export const queuedReadWriteSteps: QueuedReadWriteSteps = {
+  *enterReader(cpu, hi, lo) {
+    while (!cpu.add32(hi, lo, READER, Order.Acquire)) yield;
+  },
+
+  *waitReader(cpu, hi, lo) {
+    while (!cpu.add32(hi, lo, -READER, Order.Relaxed)) yield;
+    yield* queuedSpinLock(cpu, hi, lo + WAIT_LOCK);
+    while (!cpu.add32(hi, lo, READER, Order.Relaxed)) yield;
+    while (!cpu.cond32(hi, lo, Condition.Equal, LOCKED, 0, Order.Acquire)) yield;
+    yield* queuedSpinUnlock(cpu, hi, lo + WAIT_LOCK);
+  },
+
+  *leaveReader(cpu, hi, lo) {
+    while (!cpu.add32(hi, lo, -READER, Order.Release)) yield;
+  },
+
+  *tryWriter(cpu, hi, lo) {
+    while (!cpu.cas32(hi, lo, 0, LOCKED, Order.Acquire)) yield;
+  },
+
+  *waitWriter(cpu, hi, lo) {
+    while (!cpu.set32(hi, lo, WAITING, Order.Relaxed)) yield;
+    do {
+      while (!cpu.cond32(hi, lo, Condition.Equal, -1, WAITING, Order.Relaxed)) yield;
+      while (!cpu.cas32(hi, lo, WAITING, LOCKED, Order.Acquire)) yield;
+    } while (!cpu.ok);
+  },
+
+  *leaveWriter(cpu, hi, lo) {
+    while (!cpu.store8(hi, lo, 0, Order.Release)) yield;
+  },
+};
+
+/** queued_write_lock_slowpath. */
+function* writeSlowPath(cpu: Cpu, hi: number, lo: number, steps: QueuedReadWriteSteps): Program {
+  yield* queuedSpinLock(cpu, hi, lo + WAIT_LOCK);
+  while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
+  let taken = false;
+  if (cpu.lo === 0) {
+    yield* steps.tryWriter(cpu, hi, lo);
+    taken = cpu.ok;
+  }
+  if (!taken) yield* steps.waitWriter(cpu, hi, lo);
+  yield* queuedSpinUnlock(cpu, hi, lo + WAIT_LOCK);
+}
+
+export function makeQueuedReadWriteLock(
+  steps: QueuedReadWriteSteps = queuedReadWriteSteps,
+): ReadWriteLock {
+  return {
+    name: 'qrwlock',
+    bytes: 8,
+
+    *acquire(cpu, hi, lo) {
+      yield* steps.tryWriter(cpu, hi, lo);
+      const contended = !cpu.ok;
+      if (contended) yield writeSlowPath(cpu, hi, lo, steps);
+      noteAcquired(cpu, hi, lo, contended);
+    },
+
+    *release(cpu, hi, lo) {
+      noteReleased(cpu, hi, lo);
+      yield* steps.leaveWriter(cpu, hi, lo);
+    },
+
+    *acquireRead(cpu, hi, lo) {
+      yield* steps.enterReader(cpu, hi, lo);
+      const contended = (cpu.lo & WRITER_MASK) !== 0;
+      if (contended) yield steps.waitReader(cpu, hi, lo);
+      noteReadAcquired(cpu, hi, lo, contended);
+    },
+
+    *releaseRead(cpu, hi, lo) {
+      noteReadReleased(cpu, hi, lo);
+      yield* steps.leaveReader(cpu, hi, lo);
+    },
+  };
+}

@@ -1,0 +1,238 @@
+/**
+ * The kernel's queued spinlock: locked byte, pending bit for the second CPU, MCS queue from the
+ * third on, all in one 32-bit word.
+ * Source: kernel/locking/qspinlock.c, include/asm-generic/qspinlock.h (queued_spin_lock_slowpath),
+ * NR_CPUS < 16K: locked bits 0-7, pending byte 8-15, tail index 16-17, tail CPU + 1 18-31.
+ * Invariants: only the owner clears `locked`; only the pending CPU or the queue head sets it; the
+ * tail names the last queued node; a CPU nests at most four acquisitions in the queue.
+ * Line transfers per hand-over: 2 with two CPUs (no node touched); with more, 3 to 4 whatever n:
+ * the word to the head, the head's store to its successor's node.
+ * Deviation: node references are the tail code (CPU, index) instead of pointers.
+ */
+
+import type { Cpu, Program } from '../cpu/cpu.ts';
+import { Condition, Order } from '../cpu/operations.ts';
+import type { Lock } from './lock.ts';
+import { noteAcquired, noteReleased } from './lock-events.ts';
+import { LockNode, nodeLo } from './lock-nodes.ts';
+
+const LOCKED = 1;
+const LOCKED_MASK = 0xff;
+const PENDING = 1 << 8;
+const PENDING_MASK = 0xff00;
+const LOCKED_PENDING_MASK = 0xffff;
+const TAIL_SHIFT = 16;
+const TAIL_MASK = 0xffff0000 | 0;
+const NODES = 4;
+
+/** Words of a node (16 bytes); `count`, the nesting depth, is used in node 0 only. */
+const NEXT = 0;
+const MCS_LOCKED = 8;
+const COUNT = 12;
+const NODE_BYTES = 16;
+
+export interface QueuedSteps {
+  /** Sets pending; result in cpu.lo: the word before. */
+  setPending(cpu: Cpu, hi: number, lo: number): Program;
+  /** Pending is ours: waits for the owner, then turns pending into locked. */
+  waitPending(cpu: Cpu, hi: number, lo: number, word: number): Program;
+  /** Clears pending that we set though others contend. */
+  undoPending(cpu: Cpu, hi: number, lo: number): Program;
+  prepareNode(cpu: Cpu, node: number): Program;
+  /** Result in cpu.lo: tail before, as a 16-bit code; 0 = the queue was empty. */
+  swapTail(cpu: Cpu, hi: number, lo: number, tail: number): Program;
+  waitForTurn(cpu: Cpu, node: number, tail: number, previous: number): Program;
+  /** The head of the queue waits for owner and pending; result in cpu.lo: the word then. */
+  waitHead(cpu: Cpu, hi: number, lo: number): Program;
+  /** The last in the queue: LOCKED in place of the whole word; cpu.ok = done. */
+  lockAndEmpty(cpu: Cpu, hi: number, lo: number, word: number): Program;
+  setLocked(cpu: Cpu, hi: number, lo: number): Program;
+  handOver(cpu: Cpu, node: number): Program;
+  unlock(cpu: Cpu, hi: number, lo: number): Program;
+}
+
+/** 16-bit code of a node: never 0. */
+function tailOf(cpuId: number, index: number): number {
+  return ((cpuId + 1) << 2) | index;
+}
+
+function ownerOf(tail: number): number {
+  return (tail >>> 2) - 1;
+}
+
+function nodeOf(cpu: Cpu, tail: number): number {
+  return nodeLo(cpu, ownerOf(tail), LockNode.Queued + (tail & 3) * NODE_BYTES);
+}
+
+export const queuedSteps: QueuedSteps = {
+  *setPending(cpu, hi, lo) {
+    while (!cpu.set32(hi, lo, PENDING, Order.Acquire)) yield;
+  },
+
+  *waitPending(cpu, hi, lo, word) {
+    if ((word & LOCKED_MASK) !== 0) {
+      while (!cpu.cond32(hi, lo, Condition.Equal, LOCKED_MASK, 0, Order.Acquire)) yield;
+    }
+    while (!cpu.store16(hi, lo, LOCKED, Order.Relaxed)) yield;
+  },
+
+  *undoPending(cpu, hi, lo) {
+    while (!cpu.store8(hi, lo + 1, 0, Order.Relaxed)) yield;
+  },
+
+  *prepareNode(cpu, node) {
+    const ownHi = cpu.perCpuHi(cpu.id);
+    while (!cpu.store32(ownHi, node + MCS_LOCKED, 0, Order.Relaxed)) yield;
+    while (!cpu.store32(ownHi, node + NEXT, 0, Order.Relaxed)) yield;
+  },
+
+  *swapTail(cpu, hi, lo, tail) {
+    // smp_wmb: the node is initialised before it can be found through the tail.
+    while (!cpu.swap16(hi, lo + 2, tail, Order.Release)) yield;
+  },
+
+  *waitForTurn(cpu, node, tail, previous) {
+    const ownHi = cpu.perCpuHi(cpu.id);
+    const previousHi = cpu.perCpuHi(ownerOf(previous));
+    const previousLo = nodeOf(cpu, previous);
+    while (!cpu.store32(previousHi, previousLo + NEXT, tail, Order.Relaxed)) yield;
+    while (!cpu.cond32(ownHi, node + MCS_LOCKED, Condition.NotEqual, -1, 0, Order.Acquire)) yield;
+  },
+
+  *waitHead(cpu, hi, lo) {
+    while (!cpu.cond32(hi, lo, Condition.Equal, LOCKED_PENDING_MASK, 0, Order.Acquire)) yield;
+  },
+
+  *lockAndEmpty(cpu, hi, lo, word) {
+    while (!cpu.cas32(hi, lo, word, LOCKED, Order.Relaxed)) yield;
+  },
+
+  *setLocked(cpu, hi, lo) {
+    while (!cpu.store8(hi, lo, LOCKED, Order.Relaxed)) yield;
+  },
+
+  *handOver(cpu, node) {
+    const ownHi = cpu.perCpuHi(cpu.id);
+    while (!cpu.load32(ownHi, node + NEXT, Order.Relaxed)) yield;
+    if (cpu.lo === 0) {
+      while (!cpu.cond32(ownHi, node + NEXT, Condition.NotEqual, -1, 0, Order.Relaxed)) yield;
+    }
+    const next = cpu.lo;
+    const nextHi = cpu.perCpuHi(ownerOf(next));
+    const nextLo = nodeOf(cpu, next);
+    while (!cpu.store32(nextHi, nextLo + MCS_LOCKED, 1, Order.Release)) yield;
+  },
+
+  *unlock(cpu, hi, lo) {
+    while (!cpu.store8(hi, lo, 0, Order.Release)) yield;
+  },
+};
+
+/** queued_spin_lock without events; result in cpu.ret: 1 = it had to wait. */
+export function* queuedSpinLock(
+  cpu: Cpu,
+  hi: number,
+  lo: number,
+  steps: QueuedSteps = queuedSteps,
+): Program {
+  while (!cpu.cas32(hi, lo, 0, LOCKED, Order.Acquire)) yield;
+  cpu.ret = 0;
+  if (cpu.ok) return;
+  yield* slowPath(cpu, hi, lo, cpu.lo, steps);
+  cpu.ret = 1;
+}
+
+/** queued_spin_trylock; result in cpu.ret: 1 = taken. */
+export function* queuedSpinTryLock(cpu: Cpu, hi: number, lo: number): Program {
+  while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
+  cpu.ret = 0;
+  if (cpu.lo !== 0) return;
+  while (!cpu.cas32(hi, lo, 0, LOCKED, Order.Acquire)) yield;
+  cpu.ret = cpu.ok ? 1 : 0;
+}
+
+export function* queuedSpinUnlock(
+  cpu: Cpu,
+  hi: number,
+  lo: number,
+  steps: QueuedSteps = queuedSteps,
+): Program {
+  yield* steps.unlock(cpu, hi, lo);
+}
+
+function* slowPath(cpu: Cpu, hi: number, lo: number, seen: number, steps: QueuedSteps): Program {
+  let word = seen;
+  if (word === PENDING) {
+    // The lock is being handed from owner to pending CPU: wait for it (_Q_PENDING_LOOPS = 1).
+    while (!cpu.cond32(hi, lo, Condition.NotEqual, -1, PENDING, Order.Relaxed)) yield;
+    word = cpu.lo;
+  }
+  if ((word & ~LOCKED_MASK) === 0) {
+    yield* steps.setPending(cpu, hi, lo);
+    word = cpu.lo;
+    if ((word & ~LOCKED_MASK) === 0) {
+      yield* steps.waitPending(cpu, hi, lo, word);
+      return;
+    }
+    if ((word & PENDING_MASK) === 0) yield* steps.undoPending(cpu, hi, lo);
+  }
+  yield* queue(cpu, hi, lo, steps);
+}
+
+function* queue(cpu: Cpu, hi: number, lo: number, steps: QueuedSteps): Program {
+  const ownHi = cpu.perCpuHi(cpu.id);
+  const nodes = nodeLo(cpu, cpu.id, LockNode.Queued);
+  while (!cpu.load32(ownHi, nodes + COUNT, Order.Relaxed)) yield;
+  const index = cpu.lo;
+  while (!cpu.store32(ownHi, nodes + COUNT, index + 1, Order.Relaxed)) yield;
+  if (index >= NODES) {
+    // More nesting than nodes (nested NMIs): spin for the lock without a node.
+    do yield* queuedSpinTryLock(cpu, hi, lo);
+    while (cpu.ret === 0);
+  } else {
+    yield* queueWithNode(cpu, hi, lo, index, steps);
+  }
+  while (!cpu.store32(ownHi, nodes + COUNT, index, Order.Relaxed)) yield;
+}
+
+function* queueWithNode(
+  cpu: Cpu,
+  hi: number,
+  lo: number,
+  index: number,
+  steps: QueuedSteps,
+): Program {
+  const tail = tailOf(cpu.id, index);
+  const node = nodeOf(cpu, tail);
+  yield* steps.prepareNode(cpu, node);
+  yield* queuedSpinTryLock(cpu, hi, lo);
+  if (cpu.ret === 1) return;
+  yield* steps.swapTail(cpu, hi, lo, tail);
+  const previous = cpu.lo;
+  if (previous !== 0) yield* steps.waitForTurn(cpu, node, tail, previous);
+  yield* steps.waitHead(cpu, hi, lo);
+  const word = cpu.lo;
+  if ((word & TAIL_MASK) === tail << TAIL_SHIFT) {
+    yield* steps.lockAndEmpty(cpu, hi, lo, word);
+    if (cpu.ok) return;
+  }
+  yield* steps.setLocked(cpu, hi, lo);
+  yield* steps.handOver(cpu, node);
+}
+
+export function makeQueuedSpinlock(steps: QueuedSteps = queuedSteps): Lock {
+  return {
+    name: 'qspinlock',
+    bytes: 4,
+
+    *acquire(cpu, hi, lo) {
+      yield* queuedSpinLock(cpu, hi, lo, steps);
+      noteAcquired(cpu, hi, lo, cpu.ret === 1);
+    },
+
+    *release(cpu, hi, lo) {
+      noteReleased(cpu, hi, lo);
+      yield* steps.unlock(cpu, hi, lo);
+    },
+  };
+}

@@ -1,0 +1,58 @@
+/**
+ * Ticket spinlock, one word: next ticket in the upper half, ticket being served in the lower.
+ * Source: include/asm-generic/ticket_spinlock.h (v5.19 and later).
+ * Invariant: (next - serving) mod 2^16 = owner + waiters; only the owner writes `serving`.
+ * Line transfers per hand-over, n waiters: n + 2 (the serving store invalidates every waiter, each
+ * reads the line again, the arriving fetch-and-add takes it).
+ */
+
+import type { Cpu, Program } from '../cpu/cpu.ts';
+import { Condition, Order } from '../cpu/operations.ts';
+import type { Lock } from './lock.ts';
+import { noteAcquired, noteReleased } from './lock-events.ts';
+
+const NEXT_ONE = 1 << 16;
+const SERVING = 0xffff;
+
+export interface TicketSteps {
+  /** Result in cpu.lo: the word before this CPU's ticket was taken. */
+  take(cpu: Cpu, hi: number, lo: number): Program;
+  wait(cpu: Cpu, hi: number, lo: number, ticket: number): Program;
+  serveNext(cpu: Cpu, hi: number, lo: number): Program;
+}
+
+export const ticketSteps: TicketSteps = {
+  *take(cpu, hi, lo) {
+    while (!cpu.add32(hi, lo, NEXT_ONE, Order.SequentiallyConsistent)) yield;
+  },
+
+  *wait(cpu, hi, lo, ticket) {
+    while (!cpu.cond32(hi, lo, Condition.Equal, SERVING, ticket, Order.Acquire)) yield;
+  },
+
+  *serveNext(cpu, hi, lo) {
+    while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
+    const next = (cpu.lo + 1) & SERVING;
+    while (!cpu.store16(hi, lo, next, Order.Release)) yield;
+  },
+};
+
+export function makeTicketLock(steps: TicketSteps = ticketSteps): Lock {
+  return {
+    name: 'ticket',
+    bytes: 4,
+
+    *acquire(cpu, hi, lo) {
+      yield* steps.take(cpu, hi, lo);
+      const ticket = cpu.lo >>> 16;
+      const contended = ticket !== (cpu.lo & SERVING);
+      if (contended) yield* steps.wait(cpu, hi, lo, ticket);
+      noteAcquired(cpu, hi, lo, contended);
+    },
+
+    *release(cpu, hi, lo) {
+      noteReleased(cpu, hi, lo);
+      yield* steps.serveNext(cpu, hi, lo);
+    },
+  };
+}
