@@ -101,7 +101,13 @@ export function startIndex(
   lo: number,
 ): number {
   const shift = levelShift(granule, level);
-  return addressBits(hi, lo, shift) & (2 ** (inputBits - shift) - 1);
+  return addressBits(hi, lo, shift) & ((1 << (inputBits - shift)) - 1);
+}
+
+/** Are the bits above the input size all zero (TTBR0, IPA) or all one (TTBR1)? */
+export function isInputInRange(inputBits: number, hi: number): boolean {
+  const above = hi >> (inputBits - 32);
+  return above === 0 || above === -1;
 }
 
 /** Masks that clear an address' low `shift` bits: hi & sizeMaskHi, lo & sizeMaskLo. */
