@@ -12,7 +12,6 @@ import { UserError } from '../base/errors.ts';
 import { PS_PER_MS, PS_PER_NS, PS_PER_S } from '../base/units.ts';
 import { METRICS } from './definition.ts';
 import type { HdrCodec } from './hdr-codec.ts';
-import { HIGHEST_NS } from './histogram-layout.ts';
 import { type NamedHistogram, parseHistogramName, type SeedHistograms } from './naming.ts';
 import type { HistogramData } from './recorder.ts';
 
@@ -127,8 +126,8 @@ function parseInterval(
   const tag = match[1] ?? 'latency';
   const maxPs = own ? parseFixed(match[4]!, PS_PER_MS, 9) : decoded.maxPs;
   // The bucket's top is the greatest whole ns in it, so the exact maximum is below one ns more.
-  const fits = maxPs < decoded.maxPs + PS_PER_NS || maxPs > HIGHEST_NS * PS_PER_NS;
-  if (maxPs === null || !fits) return fail('damaged interval: its maximum is not in its histogram');
+  const fits = maxPs !== null && (maxPs < decoded.maxPs + PS_PER_NS || decoded.overflow > 0);
+  if (!fits) return fail('damaged interval: its maximum is not in its histogram');
   const { metric } = parseHistogramName(tag);
   return {
     tag,
