@@ -108,6 +108,8 @@ export interface Workload {
   backedBytes(context: WorkloadContext): number;
   /** Least number of CPUs, for a clear refusal. */
   readonly minimumCpus: number;
+  /** Completed operations (Cpu.mark) to expect of a run, for progress and time estimates. */
+  operations?(context: WorkloadContext): number;
   boot(boot: BootMemory, context: WorkloadContext): Image;
   /** The program of one CPU of the placement; null: the CPU stays idle from the start. */
   program(cpu: Cpu, image: Image, context: WorkloadContext): Program | null;

@@ -16,7 +16,7 @@ import { type Address, paHiOf, paLoOf } from './physical-address.ts';
 import type { PhysicalMemory } from './physical-memory.ts';
 
 /** A named stretch of backed memory, for hot lines and failure reports. */
-export interface Symbol {
+export interface NamedMemory {
   readonly name: string;
   readonly address: Address;
   readonly bytes: number;
@@ -25,15 +25,20 @@ export interface Symbol {
 export class BootMemory {
   readonly machine: Machine;
   readonly memory: PhysicalMemory;
-  readonly symbols: Symbol[] = [];
+  readonly symbols: NamedMemory[] = [];
   readonly #backedNext: Float64Array;
   readonly #unbackedNext: Float64Array;
+  /** One past the last byte that may be allocated, by node. */
+  readonly #backedEnd: Float64Array;
+  readonly #unbackedEnd: Float64Array;
 
   constructor(machine: Machine, memory: PhysicalMemory) {
     this.machine = machine;
     this.memory = memory;
     this.#backedNext = new Float64Array(machine.nodeCount);
     this.#unbackedNext = new Float64Array(machine.nodeCount).fill(memory.backedBytes);
+    this.#backedEnd = new Float64Array(machine.nodeCount).fill(memory.backedBytes);
+    this.#unbackedEnd = Float64Array.from(machine.memoryBytesOfNode);
   }
 
   /** The node itself, or the nearest one that has memory (by hop, then by number). */
@@ -53,7 +58,7 @@ export class BootMemory {
   allocate(node: number, bytes: number, alignment = 64): Address {
     const home = this.nearestNodeWithMemory(node);
     const start = alignUp(this.#backedNext[home]!, alignment);
-    if (start + bytes > this.memory.backedBytes) {
+    if (start + bytes > this.#backedEnd[home]!) {
       throw new UserError(
         `node ${home} is out of emulated memory with contents: ${formatBytes(this.memory.backedBytes)} ` +
           'are set aside per node; lower the number of CPUs or the memory of the workload',
@@ -78,7 +83,7 @@ export class BootMemory {
   allocateUnbacked(node: number, bytes: number, alignment = 4096): Address {
     const home = this.nearestNodeWithMemory(node);
     const start = alignUp(this.#unbackedNext[home]!, alignment);
-    const limit = this.machine.memoryBytesOfNode[home]!;
+    const limit = this.#unbackedEnd[home]!;
     if (start + bytes > limit) {
       throw new UserError(
         `node ${home} of ${this.machine.name} has ${formatBytes(limit)} of memory, ` +
@@ -99,10 +104,45 @@ export class BootMemory {
     return this.#unbackedNext[node]!;
   }
 
+  /** One past the last byte with contents of a node that may be allocated. */
+  backedEnd(node: number): number {
+    return this.#backedEnd[node]!;
+  }
+
+  /** One past the last byte without contents of a node that may be allocated. */
+  unbackedEnd(node: number): number {
+    return this.#unbackedEnd[node]!;
+  }
+
   /** Hands all that is left of a node's memory to the emulated page allocator: later calls fail. */
   takeRest(node: number): void {
-    this.#backedNext[node] = this.memory.backedBytes;
-    this.#unbackedNext[node] = this.machine.memoryBytesOfNode[node]!;
+    this.#backedNext[node] = this.#backedEnd[node]!;
+    this.#unbackedNext[node] = this.#unbackedEnd[node]!;
+  }
+
+  /**
+   * Runs one of several boots with an equal share, 1 in `sharers`, of what is left of every node,
+   * so that each may take "the rest" for a page allocator of its own. Names get the prefix.
+   */
+  withShare<Result>(sharers: number, prefix: string, boot: (own: BootMemory) => Result): Result {
+    assert(sharers >= 1, `${sharers} sharers`);
+    const backedEnd = this.#backedEnd.slice();
+    const unbackedEnd = this.#unbackedEnd.slice();
+    const firstSymbol = this.symbols.length;
+    const share = (next: number, end: number): number =>
+      sharers === 1 ? end : alignDown(next + Math.max(0, end - next) / sharers, SHARE_ALIGNMENT);
+    for (let node = 0; node < this.machine.nodeCount; node++) {
+      this.#backedEnd[node] = share(this.#backedNext[node]!, backedEnd[node]!);
+      this.#unbackedEnd[node] = share(this.#unbackedNext[node]!, unbackedEnd[node]!);
+    }
+    const result = boot(this);
+    for (let index = firstSymbol; index < this.symbols.length; index++) {
+      const symbol = this.symbols[index]!;
+      this.symbols[index] = { ...symbol, name: `${prefix}${symbol.name}` };
+    }
+    this.#backedEnd.set(backedEnd);
+    this.#unbackedEnd.set(unbackedEnd);
+    return result;
   }
 
   write32(address: Address, offset: number, value: number): void {
@@ -119,6 +159,12 @@ export class BootMemory {
   read32(address: Address, offset: number): number {
     return this.memory.peek32(address.hi, address.lo + offset);
   }
+}
+
+const SHARE_ALIGNMENT = 65536;
+
+function alignDown(value: number, alignment: number): number {
+  return Math.floor(value / alignment) * alignment;
 }
 
 function alignUp(value: number, alignment: number): number {

@@ -6,14 +6,13 @@
 
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { packageRoot } from '../base/package-root.ts';
 
-/** Root of the package, seen from src/run or dist/src/run. */
-const INSIDE_DIST = !import.meta.url.endsWith('.ts');
-const PACKAGE_ROOT = new URL(INSIDE_DIST ? '../../../' : '../../', import.meta.url);
+/** The checkout itself, or dist. */
 const PROGRAM_ROOT = new URL('../../', import.meta.url);
 
 export function packageVersion(): string {
-  const text = readFileSync(new URL('package.json', PACKAGE_ROOT), 'utf8');
+  const text = readFileSync(new URL('package.json', packageRoot()), 'utf8');
   return (JSON.parse(text) as { version: string }).version;
 }
 

@@ -70,7 +70,7 @@ function bootZone(boot: BootMemory, node: number, options: PageAllocatorOptions)
   options.zoneLock.init?.(boot, words);
 
   const unbacked = boot.unbackedFree(node);
-  const limit = Math.min(boot.machine.memoryBytesOfNode[node]!, unbacked + options.movableBytes);
+  const limit = Math.min(boot.unbackedEnd(node), unbacked + options.movableBytes);
   const movable = pageRange(unbacked, limit);
   const compact = boot.allocateNamed(
     `struct page (user)@node${node}`,
@@ -79,7 +79,7 @@ function bootZone(boot: BootMemory, node: number, options: PageAllocatorOptions)
   );
 
   const backed = boot.backedFree(node);
-  const room = boot.memory.backedBytes - backed - 2 * PAGE_BYTES;
+  const room = boot.backedEnd(node) - backed - 2 * PAGE_BYTES;
   const pages = Math.floor(room / (PAGE_BYTES + STRUCT_PAGE_BYTES));
   if (pages < 1) {
     throw new UserError(
@@ -89,7 +89,7 @@ function bootZone(boot: BootMemory, node: number, options: PageAllocatorOptions)
     );
   }
   const full = boot.allocateNamed(`struct page@node${node}`, node, pages * STRUCT_PAGE_BYTES);
-  const unmovable = pageRange(boot.backedFree(node), boot.memory.backedBytes);
+  const unmovable = pageRange(boot.backedFree(node), boot.backedEnd(node));
   const held = Math.min(pages, unmovable.end - unmovable.first);
   boot.takeRest(node);
   const seed = options.shuffleSeed ?? null;

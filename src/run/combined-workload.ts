@@ -1,0 +1,135 @@
+/**
+ * Several workloads on CPU sets of their own at once, made to look like one workload: a profile.
+ * Each part boots with its own placement and share of memory and keeps its own phases; they follow
+ * each other in the combined list as "label:phase", so that every histogram can be read per set.
+ */
+
+import {
+  type Image,
+  phasesOf,
+  type ReportLine,
+  type RunFacts,
+  type Workload,
+  type WorkloadContext,
+  type WorkloadPhase,
+} from '../../workloads/workload.ts';
+import { assert } from '../base/assert.ts';
+import type { Cpu, Program } from '../cpu/cpu.ts';
+import type { BootMemory } from '../memory/boot.ts';
+import type { SliceableFacts } from './facts.ts';
+import type { ProfilePart } from './task.ts';
+
+interface Part {
+  readonly label: string;
+  readonly workload: Workload;
+  readonly context: WorkloadContext;
+  readonly phases: readonly WorkloadPhase[];
+  readonly firstPhase: number;
+  readonly firstStream: number;
+}
+
+type Images = readonly Image[];
+
+export function combineParts(
+  name: string,
+  described: readonly ProfilePart[],
+  workloads: readonly Workload[],
+): Workload {
+  const parts: Part[] = [];
+  let firstPhase = 0;
+  let firstStream = 0;
+  described.forEach((part, index) => {
+    const workload = workloads[index]!;
+    const own = phasesOf(workload, part.context);
+    const phases = own.length > 0 ? own : [{ name: 'all' }];
+    const { label, context } = part;
+    parts.push({ label, workload, context, phases, firstPhase, firstStream });
+    firstPhase += phases.length;
+    firstStream += workload.streams.length;
+  });
+  const sum = (figure: (part: Part) => number): number =>
+    parts.reduce((total, part) => total + figure(part), 0);
+  const helpers = sum((part) => part.workload.helperCpus(part.context.parameters));
+  const cpuCount = sum((part) => part.context.placement.cpus.length);
+  return {
+    name,
+    description: parts.map((part) => `${part.label}: ${part.workload.name}`).join(', '),
+    source: 'profile',
+    parameters: [],
+    kernelOptions: [],
+    seedMoves: parts.flatMap((part) =>
+      part.workload.seedMoves.map((line) => `${part.label}: ${line}`),
+    ),
+    phases: parts.flatMap((part) =>
+      part.phases.map((phase) => ({ ...phase, name: `${part.label}:${phase.name}` })),
+    ),
+    streams: parts.flatMap((part) =>
+      part.workload.streams.map((stream) => `${part.label}:${stream}`),
+    ),
+    defaultMachine: parts[0]!.workload.defaultMachine,
+    defaultCpus: () => cpuCount,
+    helperCpus: () => helpers,
+    runsOnX86: parts.every((part) => part.workload.runsOnX86),
+    minimumCpus: cpuCount,
+    backedBytes: (context) =>
+      sum((part) => part.workload.backedBytes({ ...part.context, seed: context.seed })),
+    boot: (boot, context) => bootParts(boot, parts, context.seed),
+    program: (cpu, image, context) => programOf(cpu, image as Images, parts, context.seed),
+    report: (facts, image, context) => reportParts(facts, image as Images, parts, context.seed),
+  };
+}
+
+/** Parts boot one after the other; each takes an equal share of what the earlier ones left. */
+function bootParts(boot: BootMemory, parts: readonly Part[], seed: number): Images {
+  return parts.map((part, index) => {
+    const context = { ...part.context, seed };
+    return boot.withShare(parts.length - index, `${part.label}:`, (own) =>
+      part.workload.boot(own, context),
+    );
+  });
+}
+
+function programOf(cpu: Cpu, images: Images, parts: readonly Part[], seed: number): Program | null {
+  const index = parts.findIndex((part) => part.context.placement.cpus.includes(cpu.id));
+  if (index < 0) return null;
+  const part = parts[index]!;
+  renumber(cpu, part);
+  const context = { ...part.context, seed };
+  const program = part.workload.program(cpu, images[index]!, context);
+  return program === null ? null : startInPhase(cpu, program);
+}
+
+/** Invariant: a CPU belongs to one part, so its phase and stream numbers can be shifted for good. */
+function renumber(cpu: Cpu, part: Part): void {
+  const phase = cpu.phase.bind(cpu);
+  const random = cpu.random.bind(cpu);
+  cpu.phase = (index) => {
+    assert(index >= 0 && index < part.phases.length, `phase ${index} of ${part.label}`);
+    phase(part.firstPhase + index);
+  };
+  cpu.random = (stream) => random(part.firstStream + stream);
+}
+
+function* startInPhase(cpu: Cpu, program: Program): Program {
+  cpu.phase(0);
+  yield program;
+}
+
+/** What each part prints, from the facts of its own phases and CPUs. */
+function reportParts(
+  facts: RunFacts,
+  images: Images,
+  parts: readonly Part[],
+  seed: number,
+): readonly ReportLine[] {
+  return parts.flatMap((part, index) => {
+    const context = { ...part.context, seed };
+    const own = (facts as SliceableFacts).slice({
+      firstPhase: part.firstPhase,
+      warmUp: part.phases.map((phase) => phase.warmUp === true),
+      cpus: new Set(part.context.placement.cpus),
+    });
+    const lines = part.workload.report?.(own, images[index]!, context) ?? [];
+    return [{ text: `[${part.label}] ${part.workload.name}` }, ...lines];
+  });
+}

@@ -1,0 +1,81 @@
+/**
+ * `--out DIR`: checked before the run, so that hours of work are not lost to a missing right, and
+ * written after it, each file whole (a temporary name, then a rename).
+ */
+
+import { accessSync, constants, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { given } from '../base/parse-quantity.ts';
+import type { RunFile } from '../metrics/run-files.ts';
+
+/** Refuses what cannot become the output folder; creates nothing. */
+export function checkOutputFolder(folder: string, force: boolean): void {
+  const path = resolve(folder);
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) {
+    let parent = dirname(path);
+    while (statSync(parent, { throwIfNoEntry: false }) === undefined) parent = dirname(parent);
+    requireWritable(parent, folder);
+    return;
+  }
+  if (!stats.isDirectory()) {
+    throw new UserError(`--out: ${given(folder)} is a file; name a folder`);
+  }
+  if (readdirSync(path).length > 0 && !force) {
+    throw new UserError(
+      `--out: ${given(folder)} exists and is not empty; name another folder or add --force`,
+    );
+  }
+  requireWritable(path, folder);
+}
+
+function requireWritable(path: string, folder: string): void {
+  if (!statSync(path).isDirectory()) {
+    throw new UserError(`--out: ${given(folder)} lies below the file ${path}; name a folder`);
+  }
+  try {
+    accessSync(path, constants.W_OK | constants.X_OK);
+  } catch {
+    throw new UserError(`--out: ${given(folder)} cannot be written (no permission in ${path})`);
+  }
+}
+
+/** Creates the folder if need be and writes every file, or none of a name. */
+export async function writeOutput(folder: string, files: readonly RunFile[]): Promise<void> {
+  const path = resolve(folder);
+  try {
+    mkdirSync(path, { recursive: true });
+    for (const file of files) await writeWhole(path, file);
+  } catch (error) {
+    throw new UserError(`--out: ${given(folder)}: ${reason(error as NodeJS.ErrnoException)}`);
+  }
+}
+
+async function writeWhole(folder: string, file: RunFile): Promise<void> {
+  const temporary = join(folder, `.${file.name}.${process.pid}.tmp`);
+  try {
+    await writeFile(temporary, file.text, { flush: true });
+    await rename(temporary, join(folder, file.name));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+function reason(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'ENOSPC':
+    case 'EDQUOT':
+      return 'no space left on the disk; files that were begun are removed';
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return 'cannot be written (no permission)';
+    case 'ENAMETOOLONG':
+      return 'the name is too long';
+    default:
+      return error.message.split('\n', 1)[0]!;
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * From the word on the command line to a workload: a name of the registry, the path of a profile
+ * (YAML), or the path of a module of the user's own that exports a Workload. Worker threads find
+ * the same workload again by its WorkloadReference.
+ */
+
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { isWorkload, loadWorkload } from '../../workloads/registry.ts';
+import type { Workload } from '../../workloads/workload.ts';
+import { UserError } from '../base/errors.ts';
+import { given } from '../base/parse-quantity.ts';
+import { combineParts } from './combined-workload.ts';
+import { sha256Hex } from './run-id.ts';
+import type { WorkloadReference } from './task.ts';
+
+export function isPath(word: string): boolean {
+  return word.includes('/') || /\.(ya?ml|m?js)$/.test(word);
+}
+
+export function isProfilePath(word: string): boolean {
+  return /\.ya?ml$/.test(word);
+}
+
+/** By name or by module; profiles are read by profile.ts. */
+export async function referenceOf(word: string): Promise<WorkloadReference> {
+  if (!isPath(word)) {
+    if (!isWorkload(word)) await loadWorkload(word);
+    return { name: word, url: '', parts: [] };
+  }
+  const path = resolve(word);
+  readUserFile(path, word);
+  const url = pathToFileURL(path).href;
+  const workload = await importWorkload(url, word);
+  return { name: workload.name, url, parts: [] };
+}
+
+export async function loadReference(reference: WorkloadReference): Promise<Workload> {
+  if (reference.parts.length > 0) {
+    const workloads = await Promise.all(
+      reference.parts.map((part) => loadReference(part.workload)),
+    );
+    return combineParts(reference.name, reference.parts, workloads);
+  }
+  if (reference.url === '') return loadWorkload(reference.name);
+  return importWorkload(reference.url, reference.name);
+}
+
+async function importWorkload(url: string, word: string): Promise<Workload> {
+  let module: Readonly<Record<string, unknown>>;
+  try {
+    module = (await import(url)) as Readonly<Record<string, unknown>>;
+  } catch (error) {
+    throw new UserError(`${word}: cannot be loaded: ${firstLine((error as Error).message)}`);
+  }
+  const workload = Object.values(module).find(looksLikeWorkload);
+  if (workload === undefined) {
+    throw new UserError(`${word}: exports no workload (an object with name, boot and program)`);
+  }
+  return workload;
+}
+
+function looksLikeWorkload(value: unknown): value is Workload {
+  if (typeof value !== 'object' || value === null) return false;
+  const candidate = value as Partial<Workload>;
+  return (
+    typeof candidate.name === 'string' &&
+    typeof candidate.boot === 'function' &&
+    typeof candidate.program === 'function'
+  );
+}
+
+/** Contents of a file that the user named; one line if it cannot be read. */
+export function readUserFile(path: string, word: string, bytesMax = 16 * 1024 * 1024): Buffer {
+  let contents: Buffer;
+  try {
+    contents = readFileSync(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const why = code === 'ENOENT' ? 'no such file' : code === 'EISDIR' ? 'is a folder' : code;
+    throw new UserError(`${given(word)}: ${why}`);
+  }
+  if (contents.length > bytesMax) {
+    throw new UserError(`${given(word)}: ${contents.length} bytes are more than ${bytesMax}`);
+  }
+  return contents;
+}
+
+/** Content hashes of the files that decide a result. */
+export function hashUserFiles(paths: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    paths.map((path) => [path, sha256Hex(readUserFile(resolve(path), path))]),
+  );
+}
+
+function firstLine(text: string): string {
+  return text.split('\n', 1)[0]!;
+}

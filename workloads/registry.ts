@@ -1,0 +1,37 @@
+/**
+ * All workloads by name. Each is loaded only when it is asked for, so that `--help` stays fast and
+ * a worker thread loads no more than it runs. Adding a workload: one file, one line here.
+ */
+
+import { UserError } from '../src/base/errors.ts';
+import { given } from '../src/base/parse-quantity.ts';
+import { didYouMean } from '../src/base/suggest.ts';
+import type { Workload } from './workload.ts';
+
+type Loader = () => Promise<Workload>;
+
+const LOADERS: Readonly<Record<string, Loader>> = {
+  memory_latency: async () => (await import('./memory_latency.ts')).memoryLatency,
+  memory_bandwidth: async () => (await import('./memory_bandwidth.ts')).memoryBandwidth,
+  core_to_core: async () => (await import('./core_to_core.ts')).coreToCore,
+  tlb_shootdown: async () => (await import('./tlb_shootdown.ts')).tlbShootdown,
+};
+
+export const DEFAULT_WORKLOAD = 'dirty_log_perf_test';
+
+export function workloadNames(): readonly string[] {
+  return Object.keys(LOADERS);
+}
+
+export function isWorkload(name: string): boolean {
+  return Object.hasOwn(LOADERS, name);
+}
+
+export async function loadWorkload(name: string): Promise<Workload> {
+  const loader = Object.hasOwn(LOADERS, name) ? LOADERS[name] : undefined;
+  if (loader === undefined) {
+    const near = didYouMean(name, workloadNames()) || "; 'numalab list workloads' lists them";
+    throw new UserError(`no workload is called ${given(name)}${near}`);
+  }
+  return loader();
+}
