@@ -15,6 +15,7 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   memory_bandwidth: async () => (await import('./memory_bandwidth.ts')).memoryBandwidth,
   core_to_core: async () => (await import('./core_to_core.ts')).coreToCore,
   tlb_shootdown: async () => (await import('./tlb_shootdown.ts')).tlbShootdown,
+  lock_contention: async () => (await import('./lock_contention.ts')).lockContention,
 };
 
 export const DEFAULT_WORKLOAD = 'dirty_log_perf_test';
