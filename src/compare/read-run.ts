@@ -39,8 +39,7 @@ export async function readRun(path: string): Promise<ComparedRun> {
   }
   const log = logs.includes(HLOG_FILE) ? HLOG_FILE : logs[0]!;
   const seeds = await readHlogFile(join(path, log));
-  checkSeeds(path, result, seeds);
-  return { label: path, result, seeds };
+  return { label: path, result, seeds: matchSeeds(path, result, seeds) };
 }
 
 async function readHlogFile(path: string): Promise<SeedHistograms[]> {
@@ -72,16 +71,31 @@ async function readResult(path: string): Promise<RunResult> {
   throw new UserError(`${path}: not a result of this version: ${where}: ${issue.message}`);
 }
 
-/** A directory put together from two runs would compare what never belonged together. */
-function checkSeeds(path: string, result: RunResult, seeds: readonly SeedHistograms[]): void {
-  const inResult = new Set(result.seeds.map(({ seed }) => seed));
-  const stranger = seeds.find(({ seed }) => !inResult.has(seed));
-  if (stranger !== undefined) {
+/**
+ * Emulated times as result.json has them. A directory put together from two runs would compare
+ * what never belonged together.
+ */
+function matchSeeds(
+  path: string,
+  result: RunResult,
+  seeds: readonly SeedHistograms[],
+): SeedHistograms[] {
+  if (seeds.length !== result.seeds.length) {
     throw new UserError(
-      `${path}: seed ${stranger.seed} is in the .hlog but not in ${RESULT_FILE};` +
+      `${path}: ${RESULT_FILE} has ${result.seeds.length} seeds and the .hlog ${seeds.length};` +
         ' the files are of different runs',
     );
   }
+  return seeds.map((own) => {
+    const known = result.seeds.find(({ seed }) => seed === own.seed);
+    if (known === undefined) {
+      throw new UserError(
+        `${path}: seed ${own.seed} is in the .hlog but not in ${RESULT_FILE};` +
+          ' the files are of different runs',
+      );
+    }
+    return { ...own, emulatedNs: known.emulatedNs ?? own.emulatedNs };
+  });
 }
 
 function reason(error: unknown): string {

@@ -28,10 +28,7 @@ export function renderComparison(
   look: Look,
 ): string {
   const { sides, ratios } = comparison;
-  const sections = [
-    legendLines(comparison, look),
-    ...ratios.map((ratio, index) => identicalLines(ratio, sideLetter(index + 1))),
-  ];
+  const sections = [legendLines(comparison, look), identicalLines(comparison)];
   if (!ratios.every(({ identical }) => identical)) {
     sections.push(
       emulatedTimeTable(comparison, look),
@@ -60,8 +57,14 @@ function legendLines({ sides }: Comparison, look: Look): string[] {
   });
 }
 
-function identicalLines(ratio: RunRatios, letter: string): string[] {
-  return ratio.identical ? [`A and ${letter} are identical: same digest, every ratio is 1`] : [];
+function identicalLines({ sides, ratios }: Comparison): string[] {
+  const digest = sides[0]!.result?.digest ?? null;
+  return ratios.flatMap(({ identical }, index) => {
+    if (!identical) return [];
+    const other = sides[index + 1]!.result?.digest ?? null;
+    const why = digest === null || other === null ? 'same histograms' : `same digest ${digest}`;
+    return [`A and ${sideLetter(index + 1)} are identical: ${why}`];
+  });
 }
 
 function columnsFor({ sides }: Comparison, title: string): Column[] {

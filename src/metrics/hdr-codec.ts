@@ -92,12 +92,13 @@ function fromHdr(histogram: JsHistogram): HistogramData {
     const count = histogram.getCountAtIndex(index);
     if (count === 0) continue;
     if (!Number.isSafeInteger(count) || count < 0) throw new Error('a count is not a whole number');
-    const value = histogram.medianEquivalentValue(histogram.valueFromIndex(index));
-    if (value > HIGHEST_NS) {
+    const lowest = histogram.valueFromIndex(index);
+    if (lowest > HIGHEST_NS) {
       overflow += count;
       continue;
     }
-    const own = bucketIndex(Math.floor(value));
+    const value = Math.min(HIGHEST_NS, Math.floor(histogram.medianEquivalentValue(lowest)));
+    const own = bucketIndex(value);
     buckets.set(own, (buckets.get(own) ?? 0) + count);
   }
   return fromBuckets(buckets, overflow);

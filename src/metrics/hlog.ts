@@ -12,6 +12,7 @@ import { UserError } from '../base/errors.ts';
 import { PS_PER_MS, PS_PER_NS, PS_PER_S } from '../base/units.ts';
 import { METRICS } from './definition.ts';
 import type { HdrCodec } from './hdr-codec.ts';
+import { bucketIndex, HIGHEST_NS } from './histogram-layout.ts';
 import { type NamedHistogram, parseHistogramName, type SeedHistograms } from './naming.ts';
 import type { HistogramData } from './recorder.ts';
 
@@ -97,8 +98,11 @@ export function readHlog(text: string, file: string, codec: HdrCodec): SeedHisto
         ' write it again with run --out',
     );
   }
-  if (intervals.length === 0) {
+  if (intervals.length === 0 && !own) {
     throw new UserError(`${file}:${last}: no histogram in it; give an .hlog file`);
+  }
+  if (own && seeds === null) {
+    throw new UserError(`${file}:${last}: the list of seeds is missing; write the log again`);
   }
   return bySeed(intervals, own ? seeds : null, `${file}:${last}`);
 }
@@ -125,9 +129,9 @@ function parseInterval(
   }
   const tag = match[1] ?? 'latency';
   const maxPs = own ? parseFixed(match[4]!, PS_PER_MS, 9) : decoded.maxPs;
-  // The bucket's top is the greatest whole ns in it, so the exact maximum is below one ns more.
-  const fits = maxPs !== null && (maxPs < decoded.maxPs + PS_PER_NS || decoded.overflow > 0);
-  if (!fits) return fail('damaged interval: its maximum is not in its histogram');
+  if (maxPs === null || (own && !isInLastBucket(maxPs, decoded))) {
+    return fail('damaged interval: its maximum is not in its histogram');
+  }
   const { metric } = parseHistogramName(tag);
   return {
     tag,
@@ -135,6 +139,13 @@ function parseInterval(
     lengthNs: Number(match[3]) * (PS_PER_S / PS_PER_NS),
     data: { ...decoded, metric: METRICS.findIndex(({ name }) => name === metric), maxPs },
   };
+}
+
+/** Whatever is above the highest value was encoded as the highest value. */
+function isInLastBucket(maxPs: number, { indexes }: HistogramData): boolean {
+  const last = indexes.at(-1);
+  const index = bucketIndex(Math.min(HIGHEST_NS, Math.floor(maxPs / PS_PER_NS)));
+  return last === index;
 }
 
 function parseFixed(text: string, unitPs: number, digits: number): number | null {
@@ -150,6 +161,10 @@ function bySeed(
 ): SeedHistograms[] {
   const bySeedIndex = new Map<number, { emulatedNs: number; histograms: NamedHistogram[] }>();
   const intervalsOfTag = new Map<string, number>();
+  // A seed that recorded nothing has no line; how long it ran is then in result.json alone.
+  seeds?.forEach((_, index) => {
+    bySeedIndex.set(index, { emulatedNs: 0, histograms: [] });
+  });
   for (const { tag, start, lengthNs, data } of intervals) {
     const rank = intervalsOfTag.get(tag) ?? 0;
     intervalsOfTag.set(tag, rank + 1);
@@ -159,7 +174,8 @@ function bySeed(
         `${where}: an interval of seed index ${index}, but no such seed is named`,
       );
     }
-    const entry = bySeedIndex.get(index) ?? { emulatedNs: lengthNs, histograms: [] };
+    const entry = bySeedIndex.get(index) ?? { emulatedNs: 0, histograms: [] };
+    entry.emulatedNs = lengthNs;
     if (entry.histograms.some(({ name }) => name === tag)) {
       throw new UserError(`${where}: two intervals of ${tag} for seed index ${index}`);
     }

@@ -91,13 +91,13 @@ export function mergeSeeds(seeds: readonly SeedHistograms[]): NamedHistogram[] {
   return merged.sort((a, b) => a.data.metric - b.data.metric || nameOrder(a.name, b.name));
 }
 
-/** Total, nodes by number, phases by name. */
+/** Total, nodes by number, phases as they came (the sort is stable). */
 function nameOrder(a: string, b: string): number {
   const left = parseHistogramName(a);
   const right = parseHistogramName(b);
   if (left.metric !== right.metric) return left.metric < right.metric ? -1 : 1;
   const byPhase = (left.phase === '' ? 0 : 1) - (right.phase === '' ? 0 : 1);
-  return byPhase || left.node - right.node || (left.phase < right.phase ? -1 : 1);
+  return byPhase || left.node - right.node;
 }
 
 function groupBy(
