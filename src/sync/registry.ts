@@ -147,18 +147,24 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
   ),
 };
 
+export const LOCK_NAMES: readonly string[] = Object.keys(LOCKS);
+
 function find(name: string): RegisteredLock {
   const key = ALIASES[name] ?? name;
   const entry = Object.hasOwn(LOCKS, key) ? LOCKS[key] : undefined;
   if (entry === undefined) {
-    throw new UserError(`unknown lock '${name}'; locks are ${Object.keys(LOCKS).join(', ')}`);
+    throw new UserError(`unknown lock '${name}'; locks are ${LOCK_NAMES.join(', ')}`);
   }
   return entry;
 }
 
 /** Any lock; acquire and release of a reader-writer lock are its write side. */
-export function lockByName(name: string): Lock {
+export function makeLock(name: string): Lock | ReadWriteLock {
   return find(name).make();
+}
+
+export function isReadWriteLock(lock: Lock): lock is ReadWriteLock {
+  return 'acquireRead' in lock;
 }
 
 export function spinlockByName(name: string): Lock {
@@ -174,6 +180,6 @@ export function readWriteLockByName(name: string): ReadWriteLock {
 }
 
 function namesOf(kind: RegisteredLock['kind']): string {
-  const names = Object.keys(LOCKS).filter((name) => LOCKS[name]!.kind === kind);
+  const names = LOCK_NAMES.filter((name) => LOCKS[name]!.kind === kind);
   return names.join(', ');
 }
