@@ -85,6 +85,8 @@ export interface Workload {
   readonly parameters: readonly Parameter[];
   /** Kernel options that this workload reads: 'stage2', 'mm', or none. */
   readonly kernelOptions: readonly ('stage2' | 'mm')[];
+  /** Kernel options that this workload sets unless told, as the user would write them. */
+  readonly kernelDefaults?: Readonly<Record<string, string>>;
   /** What the seed moves, one line each. */
   readonly seedMoves: readonly string[];
   /**
@@ -100,8 +102,8 @@ export interface Workload {
   readonly defaultMachine: string;
   /** CPUs used unless told (helpers included), given the machine and the parameters. */
   defaultCpus(machine: Machine, parameters: Parameters): number;
-  /** CPUs needed beside the first-class ones (VMM main thread, userfaultfd handlers). */
-  helperCpus(parameters: Parameters): number;
+  /** CPUs needed beside the first-class ones (VMM main thread, userfaultfd handlers), of `cpus`. */
+  helperCpus(parameters: Parameters, cpus: number): number;
   /** Runs on x86 profiles already? (Needs no Arm-only mechanism.) */
   readonly runsOnX86: boolean;
   /** Bytes with contents to set aside per node. */

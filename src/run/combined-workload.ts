@@ -49,7 +49,9 @@ export function combineParts(
   });
   const sum = (figure: (part: Part) => number): number =>
     parts.reduce((total, part) => total + figure(part), 0);
-  const helpers = sum((part) => part.workload.helperCpus(part.context.parameters));
+  const helpers = sum((part) =>
+    part.workload.helperCpus(part.context.parameters, part.context.placement.cpus.length),
+  );
   const cpuCount = sum((part) => part.context.placement.cpus.length);
   return {
     name,

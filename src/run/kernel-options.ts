@@ -59,6 +59,11 @@ export function resolveKernelOptions(
     if (text === undefined || given.has(parameter.name)) continue;
     parameters[parameter.name] = parseParameterValue(parameter, parameter.name, text);
   }
+  for (const parameter of kernel) {
+    const text = workload.kernelDefaults?.[parameter.name];
+    if (text === undefined || given.has(parameter.name)) continue;
+    parameters[parameter.name] = parseParameterValue(parameter, parameter.name, text);
+  }
   if (!workload.kernelOptions.includes('stage2')) {
     return { parameters, given, like: like ?? LIKE_DEFAULT, whatIf: [], whatIfLabel: null };
   }

@@ -176,13 +176,13 @@ function placeWorkload(
   kernel: KernelChoice,
 ): Placed {
   const { parameters } = kernel;
-  const helpers = workload.helperCpus(parameters);
   const text = request.cpus ?? String(workload.defaultCpus(machine, parameters));
   if (isCpulist(text) && kernel.given.has('placement')) {
     throw new UserError(`placement=${parameters['placement']}: --cpus ${text} already says where`);
   }
   const layout = parameters['placement'] === 'spread' ? 'spread' : 'packed';
   let cpus = chooseCpus(machine, text, layout);
+  const helpers = workload.helperCpus(parameters, cpus.length);
   const own = ownCpus(workload, parameters, cpus.length - helpers);
   if (own < 1 || own + helpers > cpus.length) {
     const wanted = own < 1 ? 'at least one of its own' : `${own} of its own`;
