@@ -1,0 +1,11 @@
+/** Every registered lock, hundreds of interleavings each, one attempt at a time. */
+
+import { describeLocks } from './lock-suite.ts';
+import { stepConformance } from './step-adapter.ts';
+
+describeLocks(stepConformance, {
+  seeds: 100,
+  cpuCounts: [2, 3, 5],
+  rounds: 6,
+  ordered: true,
+});
