@@ -394,7 +394,6 @@ export class Tlb {
     }
     if (this.kind === TlbKind.Stage2Only) return match.matchesStage2(context, hi, lo, shift);
     if (this.permissions[i] === 1) return match.matchesStage1Table(context, hi, lo, shift);
-    if (match.lastLevel) return false;
     return match.matchesStage2(context, hi & ~STAGE2_TABLE_TAG_HI, lo, shift);
   }
 }

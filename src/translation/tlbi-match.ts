@@ -177,7 +177,7 @@ export class TlbiMatch {
     return this.matchesLeaf(context, -1, vaHi, vaLo, shift);
   }
 
-  /** A stage-2-only entry (leaf, or table unless last-level) of 2^shift bytes at the IPA. */
+  /** A stage-2-only entry, leaf or table (no form is last-level), of 2^shift bytes at the IPA. */
   matchesStage2(context: number, ipaHi: number, ipaLo: number, shift: number): boolean {
     if (!this.stage2 || !this.matchesTag(context, VMID_MASK)) return false;
     return this.select === Select.All || this.matchesAddress(ipaHi, ipaLo, shift);
