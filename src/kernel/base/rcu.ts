@@ -1,0 +1,77 @@
+/**
+ * Read side of RCU and quiescent states (Linux kernel/rcu/tree.c, include/linux/rcupdate.h,
+ * kernel/context_tracking.c). A read-side section writes one word of its own CPU. A CPU tells by a
+ * counter that it has passed a quiescent state; what grace periods do with it is rcu-callbacks.ts.
+ *
+ * A CPU starts in an extended quiescent state (memory is zeroed): a program that enters read-side
+ * sections begins with rcuExitIdle and ends with Rcu.finish. CPUs that are idle, have finished, are
+ * in a guest or never started hold up nobody.
+ *
+ * Deviations: no scheduling-clock tick, so a CPU that neither enters a guest, nor idles, nor calls
+ * rcuQuiescent holds up grace periods; guest mode is extended quiescence as with context tracking
+ * (without it Linux notes one quiescent state at guest entry).
+ */
+
+import { assert } from '../../base/assert.ts';
+import type { Cpu, Program } from '../../cpu/cpu.ts';
+import { EventKind, Order } from '../../cpu/operations.ts';
+import { ownWord, RcuCpu } from './rcu-state.ts';
+
+/** rcu_read_lock: nests. */
+export function* rcuReadLock(cpu: Cpu): Program {
+  const hi = cpu.perCpuHi(cpu.id);
+  const nesting = ownWord(cpu, RcuCpu.Nesting);
+  while (!cpu.load32(hi, nesting, Order.Relaxed)) yield;
+  const depth = cpu.lo;
+  while (!cpu.store32(hi, nesting, depth + 1, Order.Relaxed)) yield;
+  if (depth === 0) cpu.event(EventKind.RcuReadLock, 0, 0);
+}
+
+/** rcu_read_unlock. */
+export function* rcuReadUnlock(cpu: Cpu): Program {
+  const hi = cpu.perCpuHi(cpu.id);
+  const nesting = ownWord(cpu, RcuCpu.Nesting);
+  while (!cpu.load32(hi, nesting, Order.Relaxed)) yield;
+  const depth = cpu.lo;
+  assert(depth > 0, `cpu ${cpu.id}: rcu_read_unlock() without rcu_read_lock()`);
+  if (depth === 1) cpu.event(EventKind.RcuReadUnlock, 0, 0);
+  while (!cpu.store32(hi, nesting, depth - 1, Order.Release)) yield;
+}
+
+/** ret = depth of read-side sections of this CPU. */
+export function* rcuReadDepth(cpu: Cpu): Program {
+  while (!cpu.load32(cpu.perCpuHi(cpu.id), ownWord(cpu, RcuCpu.Nesting), Order.Relaxed)) yield;
+  cpu.ret = cpu.lo;
+}
+
+/**
+ * Enters an extended quiescent state: before idle(), a guest, or the end (ct_kernel_exit). Every
+ * access of earlier sections is performed before anybody sees the counter move.
+ */
+export function* rcuEnterIdle(cpu: Cpu): Program {
+  const watching = ownWord(cpu, RcuCpu.Watching);
+  const hi = cpu.perCpuHi(cpu.id);
+  while (!cpu.add32(hi, watching, 1, Order.SequentiallyConsistent)) yield;
+  assert((cpu.lo & 1) === 1, `cpu ${cpu.id} enters RCU idle twice`);
+}
+
+/** Leaves it (ct_kernel_enter): no access of later sections is performed before. */
+export function* rcuExitIdle(cpu: Cpu): Program {
+  const watching = ownWord(cpu, RcuCpu.Watching);
+  const hi = cpu.perCpuHi(cpu.id);
+  while (!cpu.add32(hi, watching, 1, Order.SequentiallyConsistent)) yield;
+  assert((cpu.lo & 1) === 0, `cpu ${cpu.id} leaves RCU idle without having entered it`);
+}
+
+/** A momentary quiescent state outside read-side sections (rcu_momentary_eqs, cond_resched). */
+export function* rcuQuiescent(cpu: Cpu): Program {
+  const watching = ownWord(cpu, RcuCpu.Watching);
+  const hi = cpu.perCpuHi(cpu.id);
+  while (!cpu.add32(hi, watching, 2, Order.SequentiallyConsistent)) yield;
+}
+
+/** ret = 1 if the CPU is watched by RCU (not idle); for waits that are idle meanwhile. */
+export function* rcuIsWatching(cpu: Cpu): Program {
+  while (!cpu.load32(cpu.perCpuHi(cpu.id), ownWord(cpu, RcuCpu.Watching), Order.Relaxed)) yield;
+  cpu.ret = cpu.lo & 1;
+}

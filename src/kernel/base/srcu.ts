@@ -1,0 +1,143 @@
+/**
+ * Sleepable RCU (Linux kernel/rcu/srcutree.c: __srcu_read_lock, __srcu_read_unlock,
+ * srcu_readers_active_idx_check, srcu_flip, synchronize_srcu): a domain of its own, with two pairs
+ * of counters per CPU. A reader counts up on entry and on exit under the index of its time; the
+ * updater waits until the old index has as many exits as entries, flips the index, and waits again,
+ * so that readers who read the index just before a flip are waited for too.
+ *
+ * Deviations: waiting is per CPU, not on the sum over CPUs, as tasks don't migrate here; updaters
+ * exclude each other by one word (srcu_gp_mutex) and no grace period is shared; no call_srcu, no
+ * retry delay: the updater sleeps on the counter of a reader that is inside.
+ *
+ * Layout of a domain: srcu_idx on a line, the updaters' word on the next. Per CPU and domain a line:
+ * entries for index 0 and 1, exits for index 0 and 1.
+ */
+
+import { assert } from '../../base/assert.ts';
+import { CheckError } from '../../base/errors.ts';
+import type { Cpu, Program } from '../../cpu/cpu.ts';
+import { Condition, Fence, Order } from '../../cpu/operations.ts';
+import type { BootMemory } from '../../memory/boot.ts';
+import { toLinear } from '../../memory/physical-address.ts';
+import { rcuEnterIdle, rcuExitIdle, rcuIsWatching } from './rcu.ts';
+import { RcuCpu, SRCU_DOMAINS_MAX, wordOf } from './rcu-state.ts';
+
+/** Plain data, made by bootSrcu. */
+export interface SrcuDomain {
+  readonly name: string;
+  /** Linear-map address of the domain. */
+  readonly hi: number;
+  readonly lo: number;
+  /** Which line of the CPUs' areas is the domain's. */
+  readonly slot: number;
+  /** CPUs that may be readers. */
+  readonly cpus: readonly number[];
+}
+
+const Domain = { Index: 0, Updater: 64 } as const;
+const DOMAIN_BYTES = 128;
+const ENTRIES = 0;
+const EXITS = 8;
+
+/** `slot`: 0 .. SRCU_DOMAINS_MAX - 1, one per domain of the run. */
+export function bootSrcu(
+  boot: BootMemory,
+  name: string,
+  node: number,
+  slot: number,
+  cpus: readonly number[],
+): SrcuDomain {
+  assert(slot >= 0 && slot < SRCU_DOMAINS_MAX, `SRCU domain ${slot} of ${SRCU_DOMAINS_MAX}`);
+  const { hi, lo } = toLinear(boot.allocateNamed(name, node, DOMAIN_BYTES));
+  return { name, hi, lo, slot, cpus };
+}
+
+function countersLo(cpu: Cpu, domain: SrcuDomain, owner: number): number {
+  return wordOf(cpu, owner, RcuCpu.Srcu + domain.slot * 64);
+}
+
+/** srcu_read_lock: ret = the index that srcuReadUnlock wants back. */
+export function* srcuReadLock(cpu: Cpu, domain: SrcuDomain): Program {
+  while (!cpu.load32(domain.hi, domain.lo + Domain.Index, Order.Acquire)) yield;
+  const index = cpu.lo & 1;
+  const own = cpu.perCpuHi(cpu.id);
+  const entries = countersLo(cpu, domain, cpu.id) + ENTRIES + index * 4;
+  while (!cpu.add32(own, entries, 1, Order.SequentiallyConsistent)) yield;
+  cpu.ret = index;
+}
+
+/** srcu_read_unlock. */
+export function* srcuReadUnlock(cpu: Cpu, domain: SrcuDomain, index: number): Program {
+  const own = cpu.perCpuHi(cpu.id);
+  const exits = countersLo(cpu, domain, cpu.id) + EXITS + index * 4;
+  while (!cpu.add32(own, exits, 1, Order.SequentiallyConsistent)) yield;
+}
+
+/** synchronize_srcu: returns when every section that exists now has ended; RCU-idle meanwhile. */
+export function* synchronizeSrcu(cpu: Cpu, domain: SrcuDomain): Program {
+  yield* refuseInSection(cpu, domain);
+  yield* rcuIsWatching(cpu);
+  const wasWatching = cpu.ret === 1;
+  if (wasWatching) yield* rcuEnterIdle(cpu);
+  yield* lockUpdaters(cpu, domain);
+  while (!cpu.load32(domain.hi, domain.lo + Domain.Index, Order.Relaxed)) yield;
+  const index = cpu.lo & 1;
+  // Readers of an earlier flip that came late still count under the other index.
+  yield* waitForReaders(cpu, domain, index ^ 1);
+  yield* flip(cpu, domain, index ^ 1);
+  yield* waitForReaders(cpu, domain, index);
+  while (!cpu.store32(domain.hi, domain.lo + Domain.Updater, 0, Order.Release)) yield;
+  if (wasWatching) yield* rcuExitIdle(cpu);
+}
+
+function* refuseInSection(cpu: Cpu, domain: SrcuDomain): Program {
+  const own = cpu.perCpuHi(cpu.id);
+  const counters = countersLo(cpu, domain, cpu.id);
+  for (let index = 0; index < 2; index++) {
+    while (!cpu.load32(own, counters + ENTRIES + index * 4, Order.Relaxed)) yield;
+    const entries = cpu.lo;
+    while (!cpu.load32(own, counters + EXITS + index * 4, Order.Relaxed)) yield;
+    if (cpu.lo !== entries) {
+      throw new CheckError(
+        `cpu ${cpu.id}: synchronize_srcu(${domain.name}) inside a section of it never returns`,
+      );
+    }
+  }
+}
+
+/** mutex_lock(&ssp->srcu_gp_mutex). */
+function* lockUpdaters(cpu: Cpu, domain: SrcuDomain): Program {
+  const at = domain.lo + Domain.Updater;
+  for (;;) {
+    while (!cpu.swap32(domain.hi, at, 1, Order.Acquire)) yield;
+    if (cpu.lo === 0) return;
+    while (!cpu.cond32(domain.hi, at, Condition.Equal, -1, 0, Order.Relaxed)) yield;
+  }
+}
+
+/** srcu_flip: later readers count under `index`. */
+function* flip(cpu: Cpu, domain: SrcuDomain, index: number): Program {
+  while (!cpu.fence(Fence.DmbIsh)) yield;
+  while (!cpu.store32(domain.hi, domain.lo + Domain.Index, index, Order.SequentiallyConsistent)) {
+    yield;
+  }
+  while (!cpu.fence(Fence.DmbIsh)) yield;
+}
+
+/** Until every CPU has as many exits as entries under the index (try_check_zero). */
+function* waitForReaders(cpu: Cpu, domain: SrcuDomain, index: number): Program {
+  for (const other of domain.cpus) {
+    const hi = cpu.perCpuHi(other);
+    const counters = countersLo(cpu, domain, other);
+    const exits = counters + EXITS + index * 4;
+    for (;;) {
+      // Exits first: an exit seen late can only make the two look equal if they are.
+      while (!cpu.load32(hi, exits, Order.Acquire)) yield;
+      const left = cpu.lo;
+      while (!cpu.fence(Fence.DmbIsh)) yield;
+      while (!cpu.load32(hi, counters + ENTRIES + index * 4, Order.Acquire)) yield;
+      if (cpu.lo === left) break;
+      while (!cpu.cond32(hi, exits, Condition.NotEqual, -1, left, Order.Acquire)) yield;
+    }
+  }
+}
