@@ -1,5 +1,6 @@
 /**
- * VMSAv8-64 descriptors, what both stages share (Arm ARM D8.3; Linux pgtable-hwdef.h, kvm_pgtable.h).
+ * VMSAv8-64 descriptors, what both stages share (Arm ARM D8.3; Linux pgtable-hwdef.h,
+ * kvm_pgtable.h).
  * A descriptor is a pair of signed 32-bit halves (hi, lo): bit n >= 32 is bit n - 32 of hi.
  *
  * Deviations: 48-bit output addresses only (no 52-bit encodings), no hierarchical permissions in
@@ -82,7 +83,7 @@ export function tableDescriptorLo(paLo: number): number {
   return paLo | PTE_TYPE_TABLE | PTE_VALID;
 }
 
-/** Leaf for an output address aligned to the level's size; attributes from stage1.ts or stage2.ts. */
+/** Leaf for an output address aligned to the level's size; attributes from stage 1 or stage 2. */
 export function leafDescriptorHi(paHi: number, attributesHi: number): number {
   return (paHi & ADDRESS_MASK_HI) | attributesHi;
 }

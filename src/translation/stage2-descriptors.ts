@@ -2,7 +2,7 @@
  * Attributes of stage-2 leaf descriptors and KVM's encodings in invalid ones (Arm ARM D8.3.2;
  * Linux arch/arm64/kvm/hyp/pgtable.c, asm/kvm_pgtable.h).
  *
- * Deviation: of XN[54:53] (FEAT_XNX) only bit 54 is read, as the guest has no exception levels here.
+ * Deviation: of XN[54:53] (FEAT_XNX) only bit 54 is read: the guest has no exception levels here.
  */
 
 import {
@@ -43,7 +43,7 @@ export const KVM_INVALID_PTE_LOCKED = 1 << 10;
 export const KVM_INVALID_PTE_OWNER_SHIFT = 2;
 export const KVM_INVALID_PTE_OWNER_MASK = 0xff << 2;
 
-/** Attributes of a leaf of normal memory: access flag, inner shareable, the permissions (PERM_*). */
+/** Attributes of a leaf of normal memory: access flag, inner shareable, PERM_* permissions. */
 export function s2AttributesLo(permissions: number, fwb: boolean): number {
   const memAttr = fwb ? S2_MEMATTR_FWB_NORMAL : S2_MEMATTR_NORMAL;
   let lo = (memAttr << S2_MEMATTR_SHIFT) | PTE_SH_INNER | PTE_AF;
@@ -87,7 +87,7 @@ export function combinePermissions(stage1: number, stage2: number): number {
   );
 }
 
-/** Entry that a software walker holds: no hardware walk passes it, no other walker may change it. */
+/** Held by a software walker: no hardware walk passes it, no other walker may change it. */
 export function isLockedInvalid(lo: number): boolean {
   return (lo & (KVM_INVALID_PTE_LOCKED | PTE_VALID)) === KVM_INVALID_PTE_LOCKED;
 }

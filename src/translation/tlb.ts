@@ -120,7 +120,7 @@ export class Tlb {
     this.#regions = new RegionCounts(entries);
   }
 
-  /** Index of the entry that translates the address under the tag, now most recently used; or -1. */
+  /** Index of the entry that translates the address, now most recently used; or -1. */
   lookup(context: number, vaHi: number, vaLo: number): number {
     const i = this.#front[((vaLo >>> FRONT_SHIFT) ^ vaHi) & FRONT_MASK]!;
     if (

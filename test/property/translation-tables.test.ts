@@ -1,7 +1,7 @@
 /**
  * Promise: boot tables translate exactly what was mapped, for every granule, both stages and
- * any mix of ranges, and never let a leaf reach beyond its mapping. Method: random disjoint mappings; every page's
- * translation found by softwareWalk is compared with a list of ranges.
+ * any mix of ranges, and never let a leaf reach beyond its mapping. Method: random
+ * disjoint mappings; translations found by softwareWalk are compared with the list of ranges.
  */
 
 import fc from 'fast-check';

@@ -31,7 +31,7 @@ function makeBoot(memoryBytesPerNode: number): BootMemory {
 }
 
 describe('linear map', () => {
-  test('covers every node by global 1 GiB blocks, smaller ones at the ragged end, no byte more', () => {
+  test('covers every node by global 1 GiB blocks, smaller ones at the end, no byte more', () => {
     const boot = makeBoot(3 * GIB + 4 * MIB + 8192);
     const table = createLinearMap(boot, 1, GRANULE_4K);
     expect(nodeOf(table.root.hi)).toBe(1);
@@ -125,7 +125,7 @@ describe('mappings', () => {
     expect(() => mapRange(boot, table, page)).toThrow('runs into a block');
   });
 
-  test('a leaf without access flag is reported as such, an input out of range as no translation', () => {
+  test('a leaf without access flag and an input out of range are told apart', () => {
     const boot = makeBoot(GIB);
     const table = createStage1Table(boot, 0, GRANULE_4K);
     mapRange(boot, table, {

@@ -1,4 +1,4 @@
-/** Promise: the encodings that KVM and Linux rely on, value by value (pgtable-hwdef.h, pgtable.c). */
+/** Promise: the encodings that KVM and Linux rely on, value by value (pgtable.c). */
 
 import { describe, expect, test } from 'vitest';
 import {

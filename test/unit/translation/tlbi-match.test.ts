@@ -81,7 +81,7 @@ describe('what each form takes', () => {
     expect(match.matchesLeaf(GUEST, -1, 0, VA, 12)).toBe(false);
   });
 
-  test('a range that runs over 4 GiB carries, one at the top of the address space ends there', () => {
+  test('a range over 4 GiB carries, one at the top of the address space ends there', () => {
     const match = new TlbiMatch();
     match.set(Tlbi.RvaE1Is, Regime.Host, 0, 5, 1, 0xfffff000 | 0, 2, 12);
     expect(match.matchesLeaf(HOST, -1, 2, 0, 12)).toBe(true);
