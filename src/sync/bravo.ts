@@ -25,7 +25,7 @@ const UNBIASED_READS = 4;
 const INNER = 64;
 
 const SLOTS = 8;
-const READS_UNTIL_BIAS = 64;
+export const READS_UNTIL_BIAS = 64;
 
 /** What a slot holds for the lock at lo: never 0 in the low half, even for a lock at offset 0. */
 function keyOf(lo: number): number {
@@ -92,17 +92,27 @@ export const bravoSteps: BravoSteps = {
 };
 
 /** A read through the inner lock; brings the bias back after a while. */
-function* slowRead(cpu: Cpu, hi: number, lo: number, inner: ReadWriteLock): Program {
+function* slowRead(
+  cpu: Cpu,
+  hi: number,
+  lo: number,
+  inner: ReadWriteLock,
+  readsUntilBias: number,
+): Program {
   yield inner.acquireRead(cpu, hi, lo + INNER);
   while (!cpu.load32(hi, lo + BIAS, Order.Relaxed)) yield;
   if (cpu.lo !== 0) return;
   while (!cpu.add32(hi, lo + UNBIASED_READS, 1, Order.Relaxed)) yield;
-  if (cpu.lo % READS_UNTIL_BIAS !== READS_UNTIL_BIAS - 1) return;
+  if (cpu.lo % readsUntilBias !== readsUntilBias - 1) return;
   // Under the inner read lock: no writer is between withdrawing the bias and releasing.
   while (!cpu.store32(hi, lo + BIAS, 1, Order.Release)) yield;
 }
 
-export function makeBravoLock(inner: ReadWriteLock, steps: BravoSteps = bravoSteps): ReadWriteLock {
+export function makeBravoLock(
+  inner: ReadWriteLock,
+  steps: BravoSteps = bravoSteps,
+  readsUntilBias: number = READS_UNTIL_BIAS,
+): ReadWriteLock {
   return {
     name: `bravo-${inner.name}`,
     bytes: INNER + inner.bytes,
@@ -128,7 +138,7 @@ export function makeBravoLock(inner: ReadWriteLock, steps: BravoSteps = bravoSte
           return;
         }
       }
-      yield* slowRead(cpu, hi, lo, inner);
+      yield* slowRead(cpu, hi, lo, inner, readsUntilBias);
       cpu.event(EventKind.ReadLockAcquired, hi, lo);
     },
 

@@ -15,6 +15,7 @@ export const stepConformance: ConformanceEngine = {
       seed,
       backedBytes: 256 * 1024,
       stepLimit: 2_000_000,
+      leaps: true,
     });
     const image = scenario.boot(engine.boot, parameters);
     engine.run(

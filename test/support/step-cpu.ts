@@ -723,6 +723,7 @@ export class StepCpu implements Cpu {
   }
 
   expired(deadline: number): boolean {
+    if (this.engine.leap()) this.clockPs = Math.max(this.clockPs, deadline);
     return Math.max(this.clockPs, this.engine.nowPs) >= deadline;
   }
 

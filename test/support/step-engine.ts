@@ -48,10 +48,13 @@ export interface StepEngineOptions extends StepHooks {
   readonly seed?: number;
   readonly backedBytes?: number;
   readonly stepLimit?: number;
+  /** Deadlines pass at the scheduler's whim, not only when their time has come. */
+  readonly leaps?: boolean;
 }
 
 /** What one step adds to the common clock. */
 const STEP_PS = 1_000;
+const LEAP_ONE_IN = 50;
 
 export class StepEngine {
   readonly machine: Machine;
@@ -65,6 +68,7 @@ export class StepEngine {
   nowPs = 0;
   steps = 0;
   readonly #stepLimit: number;
+  readonly #leaps: boolean;
   readonly #scheduler: RandomStream;
   /** Of 16 picks, how many stay with the CPU that ran last. */
   readonly #stickiness: number;
@@ -76,6 +80,7 @@ export class StepEngine {
     this.seed = options.seed ?? 1;
     this.hooks = options;
     this.#stepLimit = options.stepLimit ?? 5_000_000;
+    this.#leaps = options.leaps ?? false;
     this.#scheduler = new RandomStream(this.seed, 'step engine', 0);
     this.#stickiness = [0, 8, 14][this.seed % 3]!;
     this.memory = new PhysicalMemory(
@@ -91,6 +96,11 @@ export class StepEngine {
   /** Word at a linear-map or physical address. */
   peek32(address: Address, offset = 0): number {
     return this.memory.peek32(address.hi & 0xffff, address.lo + offset);
+  }
+
+  /** Shall a deadline pass now? */
+  leap(): boolean {
+    return this.#leaps && this.#scheduler.below(LEAP_ONE_IN) === 0;
   }
 
   /** Runs program i on CPU i until all have ended; CPUs without a program still take interrupts. */
