@@ -17,7 +17,7 @@ export class RegionCounts {
 
   constructor(entries: number) {
     assert(entries < 65536, 'a region counter holds 16 bits');
-    const bits = Math.ceil(Math.log2(entries)) + 2;
+    const bits = 32 - Math.clz32(entries - 1) + 2;
     this.#counts = new Uint16Array(2 ** bits);
     this.#hashShift = 32 - bits;
   }

@@ -112,7 +112,7 @@ export class Tlb {
     this.filledAt = new Float64Array(entries);
     this.valid = new Int32Array(entries);
     this.#positionInValid = new Int32Array(entries);
-    const bucketBits = Math.ceil(Math.log2(entries)) + 1;
+    const bucketBits = 32 - Math.clz32(entries - 1) + 1;
     this.#bucketShift = 32 - bucketBits;
     this.#buckets = new Int32Array(2 ** bucketBits).fill(-1);
     this.#nextInBucket = new Int32Array(entries).fill(-1);
