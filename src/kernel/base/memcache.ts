@@ -7,6 +7,7 @@
  */
 
 import { assert } from '../../base/assert.ts';
+import { LINE_BYTES } from '../../base/units.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Order } from '../../cpu/operations.ts';
 import { LINEAR_MAP_HI } from '../../memory/physical-address.ts';
@@ -19,8 +20,11 @@ import { MigrateType } from './zone.ts';
 /** KVM_ARCH_NR_OBJS_PER_MEMORY_CACHE on arm64. */
 export const MEMCACHE_CAPACITY = 40;
 const OBJECTS = 8;
-/** Whole lines, zeroed at boot. */
-export const MEMCACHE_BYTES = 384;
+
+/** Bytes of a cache, whole lines, zeroed at boot. */
+export function memcacheBytes(capacity = MEMCACHE_CAPACITY): number {
+  return Math.ceil((OBJECTS + capacity * 8) / LINE_BYTES) * LINE_BYTES;
+}
 
 /** Of a cache with another capacity (mc->capacity: the eager split cache). */
 export function memcacheBytes(capacity: number): number {

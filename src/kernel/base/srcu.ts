@@ -18,11 +18,11 @@ import { CheckError } from '../../base/errors.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Condition, Fence, Order } from '../../cpu/operations.ts';
 import type { BootMemory } from '../../memory/boot.ts';
-import { toLinear } from '../../memory/physical-address.ts';
+import { type Address, toLinear } from '../../memory/physical-address.ts';
 import { rcuEnterIdle, rcuExitIdle, rcuIsWatching } from './rcu.ts';
 import { RcuCpu, SRCU_DOMAINS_MAX, wordOf } from './rcu-state.ts';
 
-/** Plain data, made by bootSrcu. */
+/** Plain data, made by srcuAt or bootSrcu. */
 export interface SrcuDomain {
   readonly name: string;
   /** Linear-map address of the domain. */
@@ -35,11 +35,26 @@ export interface SrcuDomain {
 }
 
 const Domain = { Index: 0, Updater: 64 } as const;
-const DOMAIN_BYTES = 128;
+/** Bytes of a domain, from a line border on. */
+export const SRCU_BYTES = 128;
 const ENTRIES = 0;
 const EXITS = 8;
 
-/** `slot`: 0 .. SRCU_DOMAINS_MAX - 1, one per domain of the run. */
+/**
+ * A domain in SRCU_BYTES of zeroed memory at a linear-map address. `slot`: 0 .. SRCU_DOMAINS_MAX - 1,
+ * another one for each domain of the run.
+ */
+export function srcuAt(
+  name: string,
+  address: Address,
+  slot: number,
+  cpus: readonly number[],
+): SrcuDomain {
+  assert(slot >= 0 && slot < SRCU_DOMAINS_MAX, `SRCU domain ${slot} of ${SRCU_DOMAINS_MAX}`);
+  return { name, hi: address.hi, lo: address.lo, slot, cpus };
+}
+
+/** A domain in memory of its own. */
 export function bootSrcu(
   boot: BootMemory,
   name: string,
@@ -47,9 +62,7 @@ export function bootSrcu(
   slot: number,
   cpus: readonly number[],
 ): SrcuDomain {
-  assert(slot >= 0 && slot < SRCU_DOMAINS_MAX, `SRCU domain ${slot} of ${SRCU_DOMAINS_MAX}`);
-  const { hi, lo } = toLinear(boot.allocateNamed(name, node, DOMAIN_BYTES));
-  return { name, hi, lo, slot, cpus };
+  return srcuAt(name, toLinear(boot.allocateNamed(name, node, SRCU_BYTES)), slot, cpus);
 }
 
 function countersLo(cpu: Cpu, domain: SrcuDomain, owner: number): number {

@@ -7,8 +7,8 @@ import { bootPageAllocator } from '../../../../src/kernel/base/boot-page-allocat
 import { ENOMEM } from '../../../../src/kernel/base/errno.ts';
 import {
   freeMemcache,
-  MEMCACHE_BYTES,
   MEMCACHE_CAPACITY,
+  memcacheBytes,
   returnToMemcache,
   takeFromMemcache,
   topUpMemcache,
@@ -23,7 +23,7 @@ const lock = makeTicketLock();
 
 function setUp(backedBytes: number) {
   const engine = new StepEngine({ cpuCount: 1, nodeCount: 1, backedBytes });
-  const cache = toLinear(engine.boot.allocate(0, MEMCACHE_BYTES));
+  const cache = toLinear(engine.boot.allocate(0, memcacheBytes()));
   const image = bootPageAllocator(engine.boot, { zoneLock: lock, movableBytes: 0, batch: 3 });
   const allocator = new PageAllocator(image, lock);
   const count = () => engine.peek32(cache);
