@@ -4,7 +4,7 @@
  */
 
 import type { Machine } from '../../machine/machine.ts';
-import type { Symbol } from '../../memory/boot.ts';
+import type { NamedMemory } from '../../memory/boot.ts';
 import type { Address } from '../../memory/physical-address.ts';
 import type { PhysicalMemoryBuffers } from '../../memory/physical-memory.ts';
 import type { HistogramData } from '../../metrics/recorder.ts';
@@ -49,7 +49,7 @@ export interface EngineSpec {
   readonly perCpuHi: readonly number[];
   readonly perCpuLo: readonly number[];
   readonly translation: TranslationSetup;
-  readonly symbols: readonly Symbol[];
+  readonly symbols: readonly NamedMemory[];
   readonly metricCount: number;
   readonly counterCount: number;
   readonly phaseCount: number;
@@ -100,7 +100,11 @@ export interface SymbolTraffic {
 /** Why the run ended. */
 export type Ending =
   | { readonly kind: 'finished' }
-  | { readonly kind: 'deadlock' | 'no-progress'; readonly atPs: number; readonly report: readonly string[] };
+  | {
+      readonly kind: 'deadlock' | 'no-progress';
+      readonly atPs: number;
+      readonly report: readonly string[];
+    };
 
 export interface WorkerResult {
   readonly worker: number;
@@ -113,4 +117,6 @@ export interface WorkerResult {
   readonly meetings: number;
   /** Requests served by the homes of this worker. */
   readonly transactions: number;
+  /** Requests ordered by the tie hash alone. */
+  readonly ties: number;
 }

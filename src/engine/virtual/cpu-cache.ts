@@ -1,0 +1,197 @@
+/**
+ * The private caches of a CPU and its conversation with the homes: L1D and unified L2 (inclusive),
+ * L1I (not coherent, not included). A CPU touches a line's content only while its L2 holds the line.
+ *
+ * One request at a time; a hit costs arithmetic, a miss writes one request and blocks the CPU until
+ * the grant, which performs the access that asked for it before the line can be lost again (ER-D5).
+ */
+
+import { assert } from '../../base/assert.ts';
+import { mix32 } from '../../base/random.ts';
+import { Source } from '../../cache/home.ts';
+import { LineState, LossKind, RequestKind } from '../../cache/line-state.ts';
+import { TagArray } from '../../cache/tag-array.ts';
+import { lineOf, nodeOf } from '../../memory/physical-address.ts';
+import { Counter } from '../../metrics/definition.ts';
+import { CpuCore, type CpuEnvironment } from './cpu-core.ts';
+import { NEVER, Status, WaitFor } from './cpu-state.ts';
+
+export class CachedCpu extends CpuCore {
+  protected readonly l1d: TagArray;
+  protected readonly l1i: TagArray;
+  protected readonly l2: TagArray;
+  protected readonly l1LatencyPs: number;
+  protected readonly l2LatencyPs: number;
+  /** The line that the outstanding request is for, and what its answer will be. */
+  protected requestHi = 0;
+  protected requestLo = 0;
+  protected waitFor: number = WaitFor.Data;
+  #grantState: number = LineState.Invalid;
+  #grantSource: number = Source.None;
+  #grantFrom = 0;
+  /** Line that a parked conditional load watches. */
+  protected parkedHi = 0;
+  protected parkedLo = 0;
+
+  constructor(id: number, environment: CpuEnvironment) {
+    super(id, environment);
+    const { machine } = environment;
+    this.l1d = new TagArray(machine.l1d, machine.nodeCount);
+    this.l1i = new TagArray(machine.l1i, machine.nodeCount);
+    this.l2 = new TagArray(machine.l2, machine.nodeCount);
+    this.l1LatencyPs = machine.l1d.latencyPs;
+    this.l2LatencyPs = machine.l2.latencyPs;
+  }
+
+  /**
+   * State of the line in the L2 if it has enough rights (its time is then charged), else Invalid.
+   * `write`: 1 needs an exclusive state, which becomes Modified; 0 takes any.
+   */
+  protected hitL2(paHi: number, paLo: number, write: number): number {
+    const state = this.l2.touch(paHi, paLo);
+    if (state <= write) return LineState.Invalid;
+    this.clock += this.l2LatencyPs;
+    if (write === 0 || state === LineState.Modified) return state;
+    this.l2.setState(this.l2.find(paHi, paLo), LineState.Modified);
+    return LineState.Modified;
+  }
+
+  /** Asks the home; the CPU is blocked until the grant. */
+  protected ask(
+    paHi: number,
+    paLo: number,
+    kind: RequestKind,
+    waitFor: number,
+    bytes: number,
+  ): void {
+    const home = nodeOf(paHi);
+    const hop = this.machine.hopPs[this.node * this.machine.nodeCount + home]!;
+    const hadCopy = kind === RequestKind.Write && this.l2.find(paHi, paLo) >= 0;
+    this.requestHi = paHi;
+    this.requestLo = paLo;
+    this.waitFor = waitFor;
+    this.status = Status.WaitLine;
+    this.nextPs = NEVER;
+    this.counters[Counter.Misses] = this.counters[Counter.Misses]! + 1;
+    this.fabric.request(this.id, home, this.clock + hop, paHi, paLo, kind, hadCopy, bytes);
+  }
+
+  /** The answer is known: the line arrives at `timePs`. Called by the fabric. */
+  granted(timePs: number, state: number, source: number, fromNode: number): void {
+    assert(this.status === Status.WaitLine, `CPU ${this.id} is granted a line it did not ask for`);
+    this.status = Status.Granted;
+    this.nextPs = timePs;
+    this.#grantState = state;
+    this.#grantSource = source;
+    this.#grantFrom = fromNode;
+  }
+
+  /** Time has come to the grant: the line is here. */
+  protected takeGrant(): void {
+    this.clock = this.nextPs;
+    this.status = Status.Run;
+    const hi = this.requestHi;
+    const lo = this.requestLo;
+    const state = this.#grantState;
+    this.grantHash = mix32(
+      mix32(this.grantHash ^ (this.clock | 0)) ^ lineOf(hi, lo) ^ Math.imul(state + 1, 0x9e3779b1),
+    );
+    this.#countSource();
+    if (state === LineState.Invalid) return;
+    this.#install(hi, lo, state);
+    if (this.waitFor === WaitFor.Fetch) this.copyToL1i(hi, lo);
+  }
+
+  #install(hi: number, lo: number, state: number): void {
+    const way = this.l2.find(hi, lo);
+    if (way >= 0) {
+      this.l2.setState(way, state);
+    } else {
+      this.l2.fill(hi, lo, state);
+      if (this.l2.victimState !== LineState.Invalid) this.#evict();
+    }
+    if (this.waitFor === WaitFor.Data || this.waitFor === WaitFor.Condition) {
+      this.copyToL1d(hi, lo, state);
+    }
+  }
+
+  /** The victim of an L2 fill leaves: owned lines go home, shared ones silently. */
+  #evict(): void {
+    const hi = this.l2.victimHi;
+    const lo = this.l2.victimLo;
+    const l1State = this.l1d.remove(hi, lo);
+    if (this.l2.victimState === LineState.Shared) return;
+    const dirty = this.l2.victimState === LineState.Modified || l1State === LineState.Modified;
+    const home = nodeOf(hi);
+    const hop = this.machine.hopPs[this.node * this.machine.nodeCount + home]!;
+    this.counters[Counter.WriteBacks] = this.counters[Counter.WriteBacks]! + 1;
+    this.fabric.writeBack(this.id, home, this.clock + hop, hi, lo, dirty);
+  }
+
+  /** Puts a line that the L2 holds into the L1D. */
+  protected copyToL1d(paHi: number, paLo: number, state: number): void {
+    const way = this.l1d.find(paHi, paLo);
+    if (way >= 0) {
+      this.l1d.setState(way, state);
+      return;
+    }
+    this.l1d.fill(paHi, paLo, state);
+    if (this.l1d.victimState !== LineState.Modified) return;
+    const l2Way = this.l2.find(this.l1d.victimHi, this.l1d.victimLo);
+    assert(l2Way >= 0, 'the L2 includes the L1D');
+    this.l2.setState(l2Way, LineState.Modified);
+  }
+
+  /** Puts a line that the L2 holds into the L1I. */
+  protected copyToL1i(hi: number, lo: number): void {
+    if (this.l1i.find(hi, lo) < 0) this.l1i.fill(hi, lo, LineState.Shared);
+  }
+
+  /** The copy is lost at a window boundary. Called before any CPU runs in that window. */
+  lose(effectPs: number, paHi: number, paLo: number, kind: LossKind, wakePs: number): void {
+    if (kind === LossKind.Downgrade) {
+      const l1 = this.l1d.find(paHi, paLo);
+      if (l1 >= 0) this.l1d.setState(l1, LineState.Shared);
+      const l2 = this.l2.find(paHi, paLo);
+      if (l2 >= 0) this.l2.setState(l2, LineState.Shared);
+      return;
+    }
+    this.l1d.remove(paHi, paLo);
+    this.l2.remove(paHi, paLo);
+    if (this.status !== Status.Parked) return;
+    if (this.parkedHi !== paHi || (this.parkedLo ^ paLo) >>> 6 !== 0) return;
+    assert(wakePs >= effectPs, 'a wake-up precedes the loss that caused it');
+    this.status = Status.Waking;
+    this.nextPs = wakePs;
+    this.counters[Counter.WfeWakes] = this.counters[Counter.WfeWakes]! + 1;
+  }
+
+  /** Drops the own copies (DC CIVAC); the home learns it from the flush itself. */
+  protected dropLine(paHi: number, paLo: number): void {
+    this.l1d.remove(paHi, paLo);
+    this.l2.remove(paHi, paLo);
+  }
+
+  #countSource(): void {
+    const { counters } = this;
+    const local = this.#grantFrom === this.node;
+    let counter: number;
+    switch (this.#grantSource) {
+      case Source.Upgrade:
+        counter = Counter.Upgrades;
+        break;
+      case Source.LastLevel:
+        counter = Counter.LlcHits;
+        break;
+      case Source.Memory:
+        counter = local ? Counter.LocalDram : Counter.RemoteDram;
+        break;
+      case Source.Transfer:
+        counter = local ? Counter.LocalTransfers : Counter.RemoteTransfers;
+        break;
+      default:
+        return;
+    }
+    counters[counter] = counters[counter]! + 1;
+  }
+}

@@ -1,0 +1,233 @@
+/**
+ * Decides when windows run. A worker that shares no node runs all windows up to the common horizon
+ * (earliest pending time anywhere + the least hop between nodes of different workers) and then meets
+ * the others once; workers that share nodes meet twice per window, between CPU and home phase.
+ *
+ * The result depends on emulated times alone: never on when workers meet or how many there are.
+ */
+
+import { availableParallelism } from 'node:os';
+import { assert } from '../../base/assert.ts';
+import type { Cpu, Program } from '../../cpu/cpu.ts';
+import { Published } from './control.ts';
+import { NEVER } from './cpu-state.ts';
+import { readOutbox } from './mailbox.ts';
+import { Meeting } from './meeting.ts';
+import type { CpuResult, Ending, EngineSpec, WorkerResult } from './spec.ts';
+import { Worker } from './worker.ts';
+
+/** Windows between two looks at the abort word when a worker is alone. */
+const ABORT_CHECK_WINDOWS = 4096;
+
+/** Runs one worker to the end. Synchronous: call it inside a worker thread (or a test). */
+export function runWorker(
+  spec: EngineSpec,
+  index: number,
+  makeProgram: (cpu: Cpu) => Program | null,
+): WorkerResult {
+  const run = new WorkerRun(spec, index);
+  try {
+    return run.run(makeProgram);
+  } catch (error) {
+    // The failing thread itself raises the abort word, or the others would wait in the barrier.
+    run.meeting.raiseAbort();
+    throw error;
+  }
+}
+
+class WorkerRun {
+  readonly meeting: Meeting;
+  readonly #spec: EngineSpec;
+  readonly #worker: Worker;
+  readonly #published: Float64Array;
+  readonly #outboxes: Float64Array[];
+  readonly #deliver: (words: Float64Array, at: number) => void;
+  #parity = 0;
+  #progressPs = 0;
+  #ending: Ending = { kind: 'finished' };
+
+  constructor(spec: EngineSpec, index: number) {
+    this.#spec = spec;
+    this.meeting = new Meeting(spec.buffers.control, spec.workerCount, availableParallelism());
+    this.#worker = new Worker(spec, index);
+    this.#published = new Float64Array(spec.buffers.minima);
+    this.#outboxes = spec.buffers.outboxes.map((buffer) => new Float64Array(buffer));
+    this.#deliver = (words, at) => this.#worker.deliver(words, at);
+  }
+
+  run(makeProgram: (cpu: Cpu) => Program | null): WorkerResult {
+    this.#worker.start(makeProgram);
+    if (this.#spec.workerCount === 1) this.#runAlone();
+    else if (sharesNodes(this.#spec)) this.#runSplit();
+    else this.#runApart();
+    return this.#result();
+  }
+
+  /** All CPUs and homes in one worker: no meetings. */
+  #runAlone(): void {
+    const worker = this.#worker;
+    const grid = this.#spec.machine.gridPs;
+    for (let count = 0; ; count++) {
+      if (count % ABORT_CHECK_WINDOWS === 0) this.#lookAround();
+      const earliest = worker.earliest();
+      this.#progressPs = worker.lastProgressPs;
+      if (this.#ended(earliest)) return;
+      worker.runWindow(Math.floor(earliest / grid), this.#stopPs());
+    }
+  }
+
+  /** Whole nodes per worker: several windows between two meetings. */
+  #runApart(): void {
+    const worker = this.#worker;
+    const grid = this.#spec.machine.gridPs;
+    const hop = leastHopBetweenWorkers(this.#spec);
+    worker.outbox.open(this.#parity);
+    for (;;) {
+      const earliest = this.#meet();
+      if (this.#ended(earliest)) return;
+      const horizon = Math.min(earliest + hop, this.#stopPs());
+      for (;;) {
+        const own = worker.earliest();
+        if (own === NEVER) break;
+        const window = Math.floor(own / grid);
+        if ((window + 1) * grid > horizon) break;
+        worker.runWindow(window, horizon);
+      }
+    }
+  }
+
+  /** Nodes split over workers: a meeting before each CPU phase and one before each home phase. */
+  #runSplit(): void {
+    const worker = this.#worker;
+    const grid = this.#spec.machine.gridPs;
+    worker.outbox.open(this.#parity);
+    for (;;) {
+      const earliest = this.#meet();
+      if (this.#ended(earliest)) return;
+      const window = Math.floor(earliest / grid);
+      worker.runCpus(window, 0);
+      this.#meet();
+      worker.runHomes((window + 1) * grid);
+    }
+  }
+
+  /** Publishes, waits for all, reads what the others sent. Returns the earliest time anywhere. */
+  #meet(): number {
+    const worker = this.#worker;
+    const { workerCount, machine } = this.#spec;
+    const published = this.#published;
+    const parity = this.#parity;
+    const mine = worker.index * Published.Doubles + parity * Published.Parity;
+    published[mine + Published.Earliest] = Math.min(worker.earliest(), worker.outbox.earliestPs);
+    published[mine + Published.Progress] = worker.lastProgressPs;
+    this.#show();
+    worker.outbox.close();
+    this.meeting.wait();
+    let earliest = NEVER;
+    for (let other = 0; other < workerCount; other++) {
+      const at = other * Published.Doubles + parity * Published.Parity;
+      earliest = Math.min(earliest, published[at + Published.Earliest]!);
+      this.#progressPs = Math.max(this.#progressPs, published[at + Published.Progress]!);
+      if (other === worker.index) continue;
+      readOutbox(this.#outboxes[other]!, parity, machine.cpuCount, worker.index, this.#deliver);
+    }
+    this.#parity = 1 - parity;
+    worker.outbox.open(this.#parity);
+    return earliest;
+  }
+
+  #lookAround(): void {
+    this.meeting.checkAbort();
+    this.#show();
+  }
+
+  #show(): void {
+    const worker = this.#worker;
+    const at = worker.index * Published.Doubles;
+    this.#published[at + Published.Marks] = worker.marks;
+    this.#published[at + Published.Time] = worker.lastProgressPs;
+  }
+
+  /** No window that starts here or later runs unless an operation completes before. */
+  #stopPs(): number {
+    const grid = this.#spec.machine.gridPs;
+    return (Math.floor((this.#progressPs + this.#spec.progressLimitPs) / grid) + 1) * grid;
+  }
+
+  #ended(earliest: number): boolean {
+    if (earliest === NEVER) {
+      const unfinished = this.#worker.cpus.some((cpu) => !cpu.done);
+      if (unfinished)
+        this.#ending = { kind: 'deadlock', atPs: this.#latestPs(), report: this.#report() };
+      return true;
+    }
+    if (earliest < this.#stopPs()) return false;
+    this.#ending = { kind: 'no-progress', atPs: this.#stopPs(), report: this.#report() };
+    return true;
+  }
+
+  #latestPs(): number {
+    return this.#worker.cpus.reduce((latest, cpu) => Math.max(latest, cpu.clock), 0);
+  }
+
+  #report(): string[] {
+    return this.#worker.cpus
+      .filter((cpu) => !cpu.done)
+      .sort((a, b) => a.id - b.id)
+      .map((cpu) => `CPU ${cpu.id} (node ${cpu.node}) at ${cpu.clock} ps: ${cpu.describe()}`);
+  }
+
+  #result(): WorkerResult {
+    const worker = this.#worker;
+    const cpus = [...worker.cpus].sort((a, b) => a.id - b.id);
+    const homes = [...worker.homes].sort((a, b) => a.node - b.node);
+    for (const cpu of cpus) cpu.closePhases();
+    return {
+      worker: worker.index,
+      cpus: cpus.map(
+        (cpu): CpuResult => ({
+          id: cpu.id,
+          clockPs: cpu.clock,
+          counters: cpu.counters,
+          grantHash: cpu.grantHash,
+          phaseStartPs: cpu.phaseStartPs,
+          phaseEndPs: cpu.phaseEndPs,
+          phaseMarks: cpu.phaseMarks,
+          costUses: cpu.costUses,
+          state: cpu.describe(),
+        }),
+      ),
+      histograms: worker.recorder.snapshot(),
+      symbols: this.#spec.symbols.map((symbol, index) => ({
+        name: symbol.name,
+        local: homes.reduce((sum, home) => sum + (home.traffic[2 * index] ?? 0), 0),
+        remote: homes.reduce((sum, home) => sum + (home.traffic[2 * index + 1] ?? 0), 0),
+      })),
+      ending: this.#ending,
+      windows: worker.windows,
+      meetings: this.meeting.meetings,
+      transactions: homes.reduce((sum, home) => sum + home.transactions, 0),
+      ties: homes.reduce((sum, home) => sum + home.queue.ties, 0),
+    };
+  }
+}
+
+function sharesNodes(spec: EngineSpec): boolean {
+  return spec.activeCpus.some(
+    (cpu) => spec.workerOfCpu[cpu] !== spec.workerOfNode[spec.machine.nodeOfCpu[cpu]!],
+  );
+}
+
+/** Least hop between nodes of different workers: the lookahead between meetings. */
+function leastHopBetweenWorkers(spec: EngineSpec): number {
+  const { machine } = spec;
+  let least = NEVER;
+  for (let a = 0; a < machine.nodeCount; a++) {
+    for (let b = 0; b < machine.nodeCount; b++) {
+      if (spec.workerOfNode[a] === spec.workerOfNode[b]) continue;
+      least = Math.min(least, machine.hopPs[a * machine.nodeCount + b]!);
+    }
+  }
+  assert(least >= machine.gridPs, 'workers share no node but are closer than a grid step');
+  return least;
+}

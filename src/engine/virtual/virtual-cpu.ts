@@ -1,0 +1,505 @@
+/**
+ * An emulated CPU of the virtual engine: the Cpu interface over caches, TLBs and clock, the stack of
+ * programs, exceptions and interrupts, and the loop that runs it through a window.
+ *
+ * Interrupts are taken between attempts, never while a granted line waits to be used (ER-I2); a
+ * parked or half-translated attempt is dropped and repeated after the handler.
+ */
+
+import { assert } from '../../base/assert.ts';
+import { BugError } from '../../base/errors.ts';
+import { RequestKind } from '../../cache/line-state.ts';
+import type { Cpu, Handler, Program } from '../../cpu/cpu.ts';
+import {
+  Fence,
+  isBroadcast,
+  type Level,
+  Regime,
+  type Register,
+  Scope,
+  type Tlbi,
+} from '../../cpu/operations.ts';
+import { Cost } from '../../machine/costs.ts';
+import { Counter } from '../../metrics/definition.ts';
+import { DVM_SYNC } from '../../translation/dvm-agent.ts';
+import type { CpuEnvironment } from './cpu-core.ts';
+import { MemoryCpu } from './cpu-memory.ts';
+import { FrameKind, NEVER, Phase, Status, WaitFor } from './cpu-state.ts';
+import { InterruptQueue } from './interrupt-queue.ts';
+
+const FRAMES_MAX = 64;
+const INTERRUPT_VECTORS = 32;
+
+export class VirtualCpu extends MemoryCpu implements Cpu {
+  readonly #programs: Program[] = [];
+  readonly #frameKinds = new Uint8Array(FRAMES_MAX);
+  readonly #savedRegimes = new Uint8Array(FRAMES_MAX);
+  readonly #savedReturns = new Int32Array(FRAMES_MAX);
+  readonly #vectors: (Handler | null)[] = [null, null, null];
+  readonly #interruptHandlers: (Handler | null)[] = new Array(INTERRUPT_VECTORS).fill(null);
+  readonly #interrupts = new InterruptQueue();
+  #interruptsEnabled = true;
+  #skipRequested = false;
+  /** Wakes on their way or not yet consumed. */
+  readonly #wakes = new InterruptQueue();
+  #idleInterrupted = false;
+  // DSB: acknowledgements still to come, and when the last one counts.
+  #tlbisSinceDsb = 0;
+  #acksMissing = 0;
+  #acksDonePs = 0;
+  readonly #agentCount: number;
+
+  constructor(id: number, environment: CpuEnvironment, agentCount: number) {
+    super(id, environment);
+    this.#agentCount = agentCount;
+  }
+
+  /** Gives the CPU its program; before the run. */
+  start(program: Program | null): void {
+    if (program === null) {
+      this.status = Status.Done;
+      this.nextPs = NEVER;
+    } else {
+      this.#push(program, FrameKind.Program);
+    }
+  }
+
+  get done(): boolean {
+    return this.status === Status.Done;
+  }
+
+  // ---- running --------------------------------------------------------------------------------
+
+  /** Runs the CPU until its next time is not before `windowEnd` (which its own messages lower). */
+  run(windowEnd: number): void {
+    this.windowEnd = windowEnd;
+    while (this.nextPs < this.windowEnd) this.#advance();
+  }
+
+  /** A message left this CPU in a lengthened window: the rest of the machine must see it in time. */
+  endWindowBy(windowEnd: number): void {
+    if (windowEnd >= this.windowEnd) return;
+    this.windowEnd = windowEnd;
+    this.#refreshLimit();
+  }
+
+  #advance(): void {
+    switch (this.status) {
+      case Status.Granted:
+        this.#useGrant();
+        break;
+      case Status.Waking:
+        this.wakeCondition();
+        break;
+      case Status.Parked:
+        this.#leavePark();
+        break;
+      case Status.WaitDsb:
+        this.clock = this.nextPs;
+        this.status = Status.Run;
+        break;
+      case Status.Idle:
+      case Status.Done:
+        this.#leaveIdle();
+        break;
+      default:
+    }
+    if (this.status === Status.Run) this.#runProgram();
+  }
+
+  #useGrant(): void {
+    this.takeGrant();
+    switch (this.waitFor) {
+      case WaitFor.Condition:
+        this.evaluateCondition();
+        break;
+      case WaitFor.Walk:
+        this.walkLineIsHere();
+        break;
+      default:
+        this.setPhase(this.takeMark() ? Phase.None : Phase.Granted);
+    }
+    if (this.status === Status.Run) this.nextPs = this.clock;
+  }
+
+  /** A parked CPU reached its deadline or an interrupt. */
+  #leavePark(): void {
+    if (this.#interruptDue() <= this.nextPs && this.#interruptDue() < this.conditionDeadline) {
+      this.clock = Math.max(this.clock, this.#interruptDue());
+      this.setPhase(Phase.None);
+      this.status = Status.Run;
+    } else {
+      this.expireCondition();
+    }
+  }
+
+  #leaveIdle(): void {
+    this.clock = Math.max(this.clock, this.nextPs, this.stallUntil);
+    if (this.#interruptDue() <= this.clock) {
+      this.#idleInterrupted = this.status === Status.Idle;
+    } else {
+      assert(this.status === Status.Idle, 'a finished CPU has nothing to wake for');
+    }
+    this.status = Status.Run;
+  }
+
+  #runProgram(): void {
+    this.#refreshLimit();
+    for (;;) {
+      if (this.clock >= this.limit) {
+        if (this.clock >= this.windowEnd && this.phaseOfAttempt !== Phase.Granted) break;
+        if (this.#mayInterrupt()) this.#takeInterrupt();
+      }
+      this.refusals = 0;
+      const depth = this.#programs.length - 1;
+      if (depth < 0) {
+        this.#finish();
+        return;
+      }
+      const step = this.#programs[depth]!.next();
+      if (step.done === true) this.#pop();
+      else if (step.value !== undefined) this.#push(step.value, FrameKind.Program);
+      if (this.status !== Status.Run) return;
+    }
+    this.nextPs = this.clock;
+  }
+
+  #finish(): void {
+    this.status = Status.Done;
+    this.nextPs = this.#interruptDue();
+  }
+
+  #push(program: Program, kind: number): void {
+    assert(this.#programs.length < FRAMES_MAX, `CPU ${this.id}: ${FRAMES_MAX} nested calls`);
+    this.#frameKinds[this.#programs.length] = kind;
+    this.#programs.push(program);
+  }
+
+  #pop(): void {
+    const depth = this.#programs.length - 1;
+    this.#programs.pop();
+    const kind = this.#frameKinds[depth]!;
+    if (kind === FrameKind.Program) return;
+    const saved = this.#savedRegimes[depth] as Regime;
+    this.ret = this.#savedReturns[depth]!;
+    this.switchRegime(saved);
+    if (saved === Regime.Guest) this.spend(Cost.GuestEntry);
+    else this.spend(kind === FrameKind.Exception ? Cost.ExceptionReturn : Cost.InterruptReturn);
+    if (this.#skipRequested && kind === FrameKind.Exception) {
+      this.#skipRequested = false;
+      this.setPhase(Phase.Skip);
+    }
+  }
+
+  #enter(program: Program, kind: number): void {
+    const depth = this.#programs.length;
+    this.#savedRegimes[depth] = this.regime;
+    this.#savedReturns[depth] = this.ret;
+    if (this.regime === Regime.Guest) this.spend(Cost.GuestExit);
+    else this.spend(kind === FrameKind.Exception ? Cost.ExceptionEntry : Cost.InterruptEntry);
+    this.switchRegime(Regime.Host);
+    this.#push(program, kind);
+  }
+
+  /** A synchronous exception: the attempt stays refused until the handler has returned. */
+  protected override takeException(level: Level): void {
+    const handler = this.#vectors[level];
+    if (handler === null || handler === undefined) {
+      const { exception: e } = this;
+      throw new BugError(
+        `CPU ${this.id} takes an exception without a handler: FSC 0x${e.fsc.toString(16)} at ` +
+          `${hex(e.farHi)}${hex(e.farLo)}${e.write ? ' (write)' : ''}, level ${level}, ${this.clock} ps`,
+      );
+    }
+    this.counters[Counter.Exceptions] = this.counters[Counter.Exceptions]! + 1;
+    this.#enter(handler(this), FrameKind.Exception);
+  }
+
+  // ---- interrupts -----------------------------------------------------------------------------
+
+  #interruptDue(): number {
+    return this.#interruptsEnabled ? this.#interrupts.earliest() : NEVER;
+  }
+
+  #refreshLimit(): void {
+    this.setLimit(Math.min(this.windowEnd, this.#interruptDue()));
+  }
+
+  #mayInterrupt(): boolean {
+    if (this.clock < this.#interruptDue()) return false;
+    const phase = this.phaseOfAttempt;
+    return phase === Phase.None || phase === Phase.Translated || this.walkIsInterruptible();
+  }
+
+  #takeInterrupt(): void {
+    const vector = this.#interrupts.take();
+    const handler = this.#interruptHandlers[vector];
+    assert(handler != null, `CPU ${this.id} has no handler for interrupt ${vector}`);
+    this.abandonWalk();
+    this.setPhase(Phase.None);
+    this.counters[Counter.IpiTaken] = this.counters[Counter.IpiTaken]! + 1;
+    this.#enter(handler(this), FrameKind.Interrupt);
+    this.#refreshLimit();
+  }
+
+  /** An IPI of another CPU arrives at `arrivalPs`. Called by the fabric. */
+  interruptArrives(arrivalPs: number, vector: number): void {
+    this.#interrupts.add(arrivalPs, vector);
+    if (!this.#interruptsEnabled) return;
+    if (
+      this.status === Status.Parked ||
+      this.status === Status.Idle ||
+      this.status === Status.Done
+    ) {
+      this.nextPs = Math.min(this.nextPs, Math.max(arrivalPs, this.clock));
+    }
+  }
+
+  wakeArrives(arrivalPs: number): void {
+    this.#wakes.add(arrivalPs, 0);
+    if (this.status === Status.Idle) {
+      this.nextPs = Math.min(this.nextPs, Math.max(arrivalPs, this.clock));
+    }
+  }
+
+  acknowledged(atPs: number): void {
+    assert(this.#acksMissing > 0, `CPU ${this.id}: an acknowledgement too many`);
+    this.#acksDonePs = Math.max(this.#acksDonePs, atPs);
+    if (--this.#acksMissing === 0 && this.status === Status.WaitDsb) {
+      this.nextPs = Math.max(this.clock, this.#acksDonePs);
+    }
+  }
+
+  // ---- system operations ----------------------------------------------------------------------
+
+  /** May an operation that touches no memory be performed now? */
+  #admit(): boolean {
+    if (this.clock < this.until) return true;
+    if (this.phaseOfAttempt === Phase.Skip) {
+      this.setPhase(Phase.None);
+      return true;
+    }
+    return this.refuse();
+  }
+
+  fence(kind: Fence): boolean {
+    if (!this.#admit()) return false;
+    if (kind === Fence.Isb) this.spend(Cost.Isb);
+    else this.spend(kind === Fence.DsbIshSt ? Cost.Dsb : Cost.Dmb);
+    return true;
+  }
+
+  tlbi(operation: Tlbi, aHi: number, aLo: number, argument: number): boolean {
+    if (!this.#admit()) return false;
+    this.spend(Cost.TlbiIssue);
+    this.counters[Counter.TlbiIssued] = this.counters[Counter.TlbiIssued]! + 1;
+    const context = this.contextOfTlbi(operation);
+    this.applyTlbi(operation, context, aHi, aLo, argument);
+    if (!isBroadcast(operation)) return true;
+    this.counters[Counter.TlbiBroadcast] = this.counters[Counter.TlbiBroadcast]! + 1;
+    this.#tlbisSinceDsb++;
+    this.fabric.dvm(this.id, this.node, this.clock, operation, context, aHi, aLo, argument);
+    return true;
+  }
+
+  dsb(scope: Scope): boolean {
+    if (this.phaseOfAttempt === Phase.Dsb) {
+      if (this.#acksMissing > 0) return this.refuse();
+      this.setPhase(Phase.None);
+      this.clock = Math.max(this.clock, this.stallUntil);
+    } else {
+      if (!this.#admit()) return false;
+      if (scope === Scope.InnerShareable && this.#tlbisSinceDsb > 0) {
+        this.#startSync();
+        return this.refuse();
+      }
+    }
+    this.spend(Cost.Dsb);
+    this.counters[Counter.Dsb] = this.counters[Counter.Dsb]! + 1;
+    return true;
+  }
+
+  #startSync(): void {
+    this.#tlbisSinceDsb = 0;
+    this.#acksMissing = this.#agentCount;
+    this.#acksDonePs = this.clock;
+    this.setPhase(Phase.Dsb);
+    this.status = Status.WaitDsb;
+    this.nextPs = NEVER;
+    this.fabric.dvm(this.id, this.node, this.clock, DVM_SYNC, 0, 0, 0, 0);
+  }
+
+  /** A DVM operation of another CPU takes effect here, at a window boundary. */
+  dvmArrives(
+    effectPs: number,
+    operation: number,
+    context: number,
+    aHi: number,
+    aLo: number,
+    pages: number,
+  ): void {
+    this.counters[Counter.DvmReceived] = this.counters[Counter.DvmReceived]! + 1;
+    const stall = this.machine.dvmStallPs;
+    if (this.status === Status.Run) {
+      this.clock += stall;
+      this.nextPs = this.clock;
+    } else {
+      this.stallUntil = Math.max(this.stallUntil, effectPs) + stall;
+    }
+    if (operation === DVM_SYNC) return;
+    this.applyTlbi(operation as Tlbi, context, aHi, aLo, pages);
+    if (this.isMarked && this.status === Status.Parked) {
+      // The address may mean another word now: the attempt starts afresh.
+      this.takeMark();
+      this.clock = Math.max(this.clock, this.stallUntil);
+      this.status = Status.Run;
+      this.setPhase(Phase.None);
+      this.nextPs = this.clock;
+    }
+  }
+
+  ipi(target: number, vector: number): boolean {
+    if (!this.#admit()) return false;
+    assert(vector >= 0 && vector < INTERRUPT_VECTORS, `interrupt vector ${vector}`);
+    this.counters[Counter.IpiSent] = this.counters[Counter.IpiSent]! + 1;
+    const m = this.machine;
+    const hop = m.hopPs[this.node * m.nodeCount + m.nodeOfCpu[target]!]!;
+    this.fabric.interrupt(target, this.clock + hop + m.ipiPs, vector);
+    this.clock += this.l1LatencyPs;
+    return true;
+  }
+
+  wake(target: number): boolean {
+    if (!this.#admit()) return false;
+    const m = this.machine;
+    const hop = m.hopPs[this.node * m.nodeCount + m.nodeOfCpu[target]!]!;
+    this.fabric.wake(target, this.clock + hop + m.ipiPs);
+    this.clock += this.l1LatencyPs;
+    return true;
+  }
+
+  idle(): boolean {
+    if (!this.#admit()) return false;
+    if (this.#wakes.earliest() <= this.clock || this.#idleInterrupted) {
+      while (this.#wakes.earliest() <= this.clock) this.#wakes.take();
+      this.#idleInterrupted = false;
+      this.clock += 1;
+      return true;
+    }
+    this.status = Status.Idle;
+    this.nextPs = Math.max(this.clock, Math.min(this.#wakes.earliest(), this.#interruptDue()));
+    return this.refuse();
+  }
+
+  setRoot(register: Register, paHi: number, paLo: number, tag: number): boolean {
+    if (!this.#admit()) return false;
+    this.writeRoot(register, paHi, paLo, tag);
+    this.spend(Cost.Isb);
+    return true;
+  }
+
+  setRegime(regime: Regime): void {
+    if (regime === this.regime) return;
+    if (regime === Regime.Guest) this.spend(Cost.GuestEntry);
+    else this.spend(Cost.GuestExit);
+    this.switchRegime(regime);
+  }
+
+  setVector(level: Level, handler: Handler): void {
+    this.#vectors[level] = handler;
+  }
+
+  setInterrupt(vector: number, handler: Handler): void {
+    assert(vector >= 0 && vector < INTERRUPT_VECTORS, `interrupt vector ${vector}`);
+    this.#interruptHandlers[vector] = handler;
+  }
+
+  skipAttempt(): void {
+    this.#skipRequested = true;
+  }
+
+  interrupts(enabled: boolean): boolean {
+    const before = this.#interruptsEnabled;
+    this.#interruptsEnabled = enabled;
+    this.#refreshLimit();
+    return before;
+  }
+
+  event(_kind: number, _aHi: number, _aLo: number): void {}
+
+  // ---- whole pages and lines ------------------------------------------------------------------
+
+  zeroPage(aHi: number, aLo: number, bytes: number): boolean {
+    return this.#wholePage(aHi, aLo, bytes, Cost.ZeroLine);
+  }
+
+  copyPage(dHi: number, dLo: number, _sHi: number, _sLo: number, bytes: number): boolean {
+    return this.#wholePage(dHi, dLo, bytes, Cost.CopyLine);
+  }
+
+  cleanInvalidatePage(aHi: number, aLo: number, bytes: number): boolean {
+    return this.#wholePage(aHi, aLo, bytes, Cost.CleanInvalidateLine);
+  }
+
+  #wholePage(aHi: number, aLo: number, bytes: number, costPerLine: Cost): boolean {
+    if (this.phaseOfAttempt === Phase.Granted) {
+      this.setPhase(Phase.None);
+      this.spendMany(costPerLine, bytes / 64);
+      if (this.stallUntil > this.clock) this.clock = this.stallUntil;
+      return true;
+    }
+    if (!this.#translateWhole(aHi, aLo)) return false;
+    assert(
+      !this.memory.isBacked(this.accessPaHi, this.accessPaLo),
+      'page operation on backed memory',
+    );
+    assert((this.accessPaLo & (Math.min(bytes, 2 ** 30) - 1)) === 0, 'page operation unaligned');
+    this.ask(this.accessPaHi, this.accessPaLo, RequestKind.Page, WaitFor.Whole, bytes);
+    return this.refuse();
+  }
+
+  cleanInvalidateLine(aHi: number, aLo: number): boolean {
+    if (this.phaseOfAttempt === Phase.Granted) {
+      this.setPhase(Phase.None);
+      this.spend(Cost.CleanInvalidateLine);
+      if (this.stallUntil > this.clock) this.clock = this.stallUntil;
+      return true;
+    }
+    if (!this.#translateWhole(aHi, aLo)) return false;
+    this.dropLine(this.accessPaHi, this.accessPaLo & ~63);
+    this.ask(this.accessPaHi, this.accessPaLo & ~63, RequestKind.Flush, WaitFor.Whole, 0);
+    return this.refuse();
+  }
+
+  /** Translation of an operation that always goes to the home; leaves phase Translated. */
+  #translateWhole(aHi: number, aLo: number): boolean {
+    if (this.phaseOfAttempt !== Phase.Translated && !this.translateData(aHi, aLo, 1)) {
+      return this.refuse();
+    }
+    this.setPhase(Phase.Translated);
+    return this.clock >= this.limit ? this.refuse() : true;
+  }
+
+  /** For a report of what every CPU waits for. */
+  describe(): string {
+    const where = `${hex(this.accessPaHi)}${hex(this.accessPaLo)}`;
+    switch (this.status) {
+      case Status.Done:
+        return 'finished';
+      case Status.Parked:
+        return `waits for a condition on ${hex(this.parkedHi)}${hex(this.parkedLo)}`;
+      case Status.Idle:
+        return 'idle, waits for a wake-up';
+      case Status.WaitDsb:
+        return `waits for ${this.#acksMissing} DVM acknowledgements`;
+      case Status.WaitLine:
+        return `waits for line ${hex(this.requestHi)}${hex(this.requestLo)}`;
+      default:
+        return `runs, last access ${where}`;
+    }
+  }
+}
+
+function hex(word: number): string {
+  return (word >>> 0).toString(16).padStart(8, '0');
+}
