@@ -39,9 +39,10 @@ export function formatPs(ps: number): string {
 export function threeDigits(value: number): string {
   if (value === 0) return '0';
   const magnitude = Math.abs(value);
-  if (magnitude >= 100) return value.toFixed(0);
-  if (magnitude >= 10) return value.toFixed(1);
-  if (magnitude >= 1) return value.toFixed(2);
+  // The bounds are where rounding reaches the next magnitude: 99.97 is 100, not 100.0.
+  if (magnitude >= 99.95) return value.toFixed(0);
+  if (magnitude >= 9.995) return value.toFixed(1);
+  if (magnitude >= 0.9995) return value.toFixed(2);
   return value.toPrecision(3);
 }
 

@@ -7,15 +7,13 @@ import { threeDigits } from '../base/units.ts';
 import { PERCENTILES } from '../metrics/histogram.ts';
 import { parseHistogramName } from '../metrics/naming.ts';
 import { ALL } from '../metrics/recorder.ts';
+import type { TimePart } from '../metrics/result.ts';
 import { type Look, paint } from '../report/color.ts';
-import { type DisplayUnit, inUnit, unitFor } from '../report/latency-table.ts';
+import { inUnit, unitFor } from '../report/latency-table.ts';
 import { formatNs, wrap } from '../report/sections.ts';
 import { type Column, groupDigits, percent, type Row, renderTable } from '../report/table.ts';
-import { type Comparison, FIGURES, type Figure, type Ratio, type RunRatios } from './comparison.ts';
-
-const FIGURE_LABELS: Readonly<Record<string, string>> = Object.fromEntries(
-  PERCENTILES.map(({ name, label }) => [name, label]),
-);
+import { type Comparison, FIGURES, type Figure, type RunRatios } from './comparison.ts';
+import { fittingTables, ratioCells, type SideRow, sideLetter, sideTable } from './side-table.ts';
 
 export interface ComparisonOptions {
   /** Histograms of single nodes and phases too. */
@@ -27,23 +25,19 @@ export function renderComparison(
   options: ComparisonOptions,
   look: Look,
 ): string {
-  const { sides, ratios } = comparison;
+  const { ratios } = comparison;
   const sections = [legendLines(comparison, look), identicalLines(comparison)];
   if (!ratios.every(({ identical }) => identical)) {
     sections.push(
       emulatedTimeTable(comparison, look),
       ...metricNames(comparison, options).map((name) => metricTable(name, comparison, look)),
+      seedTable(metricNames(comparison, { all: false })[0] ?? '', comparison, look),
       partsTable(comparison, look),
     );
   }
-  sections.push(footLines(sides.length, ratios, look));
+  sections.push(footLines(ratios, look));
   const texts = sections.filter((lines) => lines.length > 0).map((lines) => lines.join('\n'));
   return `${texts.join('\n\n')}\n`;
-}
-
-/** A, B, ... Z, then R27, R28, ... */
-export function sideLetter(index: number): string {
-  return index < 26 ? String.fromCharCode(65 + index) : `R${index + 1}`;
 }
 
 function legendLines({ sides }: Comparison, look: Look): string[] {
@@ -53,7 +47,9 @@ function legendLines({ sides }: Comparison, look: Look): string[] {
     const whatIf = (result?.whatIf ?? []).map((text) =>
       paint(`   what-if: ${text}`, 'yellow', look),
     );
-    return [`${paint(sideLetter(index), 'bold', look)}  ${label}${what}${baseline}`, ...whatIf];
+    const stall = result?.stall === undefined ? '' : `, ended in ${result.stall.kind}`;
+    const head = `${paint(sideLetter(index), 'bold', look)}  ${label}${what}${baseline}${stall}`;
+    return [head, ...whatIf];
   });
 }
 
@@ -67,32 +63,18 @@ function identicalLines({ sides, ratios }: Comparison): string[] {
   });
 }
 
-function columnsFor({ sides }: Comparison, title: string): Column[] {
-  const columns: Column[] = [{ title, align: 'left', dropOrder: 0 }];
-  sides.forEach((_, index) => {
-    const letter = sideLetter(index);
-    columns.push({ title: letter, align: 'right', dropOrder: 0 });
-    if (index === 0) return;
-    columns.push({ title: `${letter}/A`, align: 'right', dropOrder: 0 });
-    columns.push({ title: 'over seeds', align: 'left', dropOrder: 1 });
-  });
-  return columns;
-}
-
-function ratioCells(ratio: Ratio | null | undefined): string[] {
-  if (ratio === null || ratio === undefined) return ['-', ''];
-  const spread =
-    ratio.perSeed.length < 2 ? '' : `${threeDigits(ratio.min)}..${threeDigits(ratio.max)}`;
-  return [threeDigits(ratio.geometricMean), spread];
-}
-
-function emulatedTimeTable(comparison: Comparison, look: Look): string[] {
-  const cells = ['emulated time'];
-  comparison.sides.forEach(({ emulatedNs }, index) => {
-    cells.push(emulatedNs === null ? '-' : formatNs(emulatedNs));
-    if (index > 0) cells.push(...ratioCells(comparison.ratios[index - 1]!.emulatedTime));
-  });
-  return renderTable(columnsFor(comparison, ''), [{ cells }], look);
+function emulatedTimeTable({ sides, ratios }: Comparison, look: Look): string[] {
+  const times = sides.map(({ emulatedNs }) => (emulatedNs === null ? '-' : formatNs(emulatedNs)));
+  const others = ratios.map(({ emulatedTime }, index) => [
+    times[index + 1]!,
+    ...ratioCells(emulatedTime),
+  ]);
+  return sideTable(
+    '',
+    [{ label: 'emulated time', baseline: times[0]!, others }],
+    ratios.length,
+    look,
+  );
 }
 
 /** Names in the order of the baseline, then those that only other runs have. */
@@ -104,72 +86,89 @@ function metricNames({ sides }: Comparison, options: ComparisonOptions): string[
   });
 }
 
-function metricTable(name: string, comparison: Comparison, look: Look): string[] {
-  const { sides, ratios } = comparison;
+function metricTable(name: string, { sides, ratios }: Comparison, look: Look): string[] {
   const known = sides.flatMap(({ histograms }) => histograms[name] ?? []);
   const unit = unitFor(known[0]!);
-  const counts: string[] = ['  count'];
-  sides.forEach(({ histograms }, index) => {
+  const counts = sides.map(({ histograms }) => {
     const summary = histograms[name];
-    counts.push(summary === undefined ? '-' : groupDigits(summary.count));
-    if (index > 0) counts.push('', '');
+    return summary === undefined ? '-' : groupDigits(summary.count);
   });
-  const rows: Row[] = [{ cells: counts, paint: 'dim' }];
+  const rows: SideRow[] = [
+    {
+      label: '  count',
+      baseline: counts[0]!,
+      others: counts.slice(1).map((count) => [count, '', '']),
+      paint: 'dim',
+    },
+  ];
   for (const figure of FIGURES) {
     const values = sides.map(({ histograms }) => histograms[name]?.[figure] ?? null);
     if (values.every((value) => value === null)) continue;
+    const texts = values.map((value) => inUnit(value, unit));
     rows.push({
-      cells: figureCells(
-        figure,
-        values,
-        unit,
-        ratios.map(({ metrics }) => metrics[name]?.[figure]),
-      ),
+      label: `  ${figureLabel(figure)}`,
+      baseline: texts[0]!,
+      others: ratios.map(({ metrics }, index) => [
+        texts[index + 1]!,
+        ...ratioCells(metrics[name]?.[figure]),
+      ]),
     });
   }
-  return renderTable(columnsFor(comparison, `${name} (${unit.name})`), rows, look);
+  return sideTable(`${name} (${unit.name})`, rows, ratios.length, look);
 }
 
-function figureCells(
-  figure: Figure,
-  values: readonly (number | null)[],
-  unit: DisplayUnit,
-  ratios: readonly (Ratio | undefined)[],
-): string[] {
-  const cells = [`  ${FIGURE_LABELS[figure] ?? figure}`];
-  values.forEach((value, index) => {
-    cells.push(inUnit(value, unit));
-    if (index > 0) cells.push(...ratioCells(ratios[index - 1]));
+function figureLabel(figure: Figure): string {
+  return PERCENTILES.find(({ name }) => name === figure)?.label ?? figure;
+}
+
+/** The ratios of the first metric seed by seed; the whole is in --json. */
+function seedTable(name: string, { ratios }: Comparison, look: Look): string[] {
+  const rows: Row[] = [];
+  ratios.forEach(({ metrics, seeds, identical }, index) => {
+    if (identical || seeds.length < 2) return;
+    for (const seed of seeds) {
+      const cells = FIGURES.map((figure) => {
+        const own = metrics[name]?.[figure]?.perSeed.find((entry) => entry.seed === seed);
+        return own === undefined ? '-' : threeDigits(own.ratio);
+      });
+      rows.push({ cells: [`  ${sideLetter(index + 1)}/A  seed ${seed}`, ...cells] });
+    }
   });
-  return cells;
+  if (rows.length === 0) return [];
+  const columns = FIGURES.map((figure): Column => {
+    return { title: figureLabel(figure), align: 'right', dropOrder: 0 };
+  });
+  const title: Column = { title: `${name} by seed`, align: 'left', dropOrder: 0 };
+  return renderTable([title, ...columns], rows, look);
 }
 
 /** Where the time of each divided metric went, per operation and in percent, by run. */
 function partsTable({ sides }: Comparison, look: Look): string[] {
-  const lines: string[] = [];
-  for (const whole of new Set(sides.flatMap(({ parts }) => parts.map(({ of }) => of)))) {
+  const wholes = new Set(sides.flatMap(({ parts }) => parts.map(({ of }) => of)));
+  return [...wholes].flatMap((whole) => {
     const ofWhole = sides.map(({ parts }) => parts.filter(({ of }) => of === whole));
-    const names = new Set(ofWhole.flat().map(({ name }) => name));
-    const rows = [...names].map((name): Row => {
-      const cells = [`  ${name}`];
-      for (const parts of ofWhole) {
-        const part = parts.find((candidate) => candidate.name === name);
-        cells.push(part === undefined ? '-' : formatNs(part.nsPerOperation));
-        cells.push(part === undefined ? '' : percent(part.share));
+    const names = [...new Set(ofWhole.flat().map(({ name }) => name))];
+    return fittingTables(0, sides.length, look, (first, count) => {
+      const columns: Column[] = [{ title: `where ${whole} went`, align: 'left', dropOrder: 0 }];
+      for (let index = first; index < first + count; index++) {
+        columns.push({ title: `${sideLetter(index)} per op`, align: 'right', dropOrder: 0 });
+        columns.push({ title: 'share', align: 'right', dropOrder: 1 });
       }
-      return { cells };
+      const rows = names.map((name): Row => {
+        const shown = ofWhole.slice(first, first + count);
+        return { cells: [`  ${name}`, ...shown.flatMap((parts) => partCells(name, parts))] };
+      });
+      return [columns, rows];
     });
-    const columns: Column[] = [{ title: `where ${whole} went`, align: 'left', dropOrder: 0 }];
-    sides.forEach((_, index) => {
-      columns.push({ title: `${sideLetter(index)} each`, align: 'right', dropOrder: 0 });
-      columns.push({ title: 'share', align: 'right', dropOrder: 1 });
-    });
-    lines.push(...renderTable(columns, rows, look));
-  }
-  return lines;
+  });
 }
 
-function footLines(runs: number, ratios: readonly RunRatios[], look: Look): string[] {
+function partCells(name: string, parts: readonly TimePart[]): string[] {
+  const part = parts.find((candidate) => candidate.name === name);
+  return part === undefined ? ['-', ''] : [formatNs(part.nsPerOperation), percent(part.share)];
+}
+
+function footLines(ratios: readonly RunRatios[], look: Look): string[] {
   const lines: string[] = [];
   const unpaired = ratios.filter(({ seeds, identical }) => seeds.length === 0 && !identical);
   if (unpaired.length > 0) {
@@ -185,7 +184,10 @@ function footLines(runs: number, ratios: readonly RunRatios[], look: Look): stri
       : `ratios: one seed; --repeat gives the spread over seeds`;
   if (seeds > 0) lines.push(how);
   lines.push(
-    `no verdict: this version has no statistics yet that say whether ${runs === 2 ? 'two runs' : 'runs'} differ`,
+    '-: in some seed fewer than 10 samples lie beyond that percentile, or the run lacks it',
+  );
+  lines.push(
+    'no verdict: the statistics that tell a difference from chance are not in this version',
   );
   return lines.flatMap((line) => wrap(line, look.width)).map((line) => paint(line, 'dim', look));
 }

@@ -8,7 +8,7 @@ import { PERCENTILES } from '../metrics/histogram.ts';
 import { type NamedHistogram, parseHistogramName } from '../metrics/naming.ts';
 import { ALL } from '../metrics/recorder.ts';
 import type { HistogramSummary } from '../metrics/result.ts';
-import type { Look } from './color.ts';
+import { type Look, paint } from './color.ts';
 import { shape, sharedAxis } from './sketch.ts';
 import { type Column, groupDigits, type Row, renderTable } from './table.ts';
 
@@ -48,8 +48,10 @@ const COLUMNS: readonly Column[] = [
     return { title: label, align: 'right', dropOrder };
   }),
   { title: 'max', align: 'right', dropOrder: 0 },
-  { title: '', align: 'left', dropOrder: 4 },
+  { title: 'shape (log)', align: 'left', dropOrder: 4 },
 ];
+
+export const FEW_SAMPLES_NOTE = '-: fewer than 10 samples beyond that percentile';
 
 export interface LatencyTableOptions {
   /** Rows for single phases too. */
@@ -85,7 +87,15 @@ export function latencyTable(
     }
   }
   if (rows.length === 0) return ['no latencies were recorded'];
-  return renderTable(COLUMNS, rows, look);
+  const columns = drawnColumns(histograms.length > 0);
+  const lines = renderTable(columns, rows, look);
+  if (rows.some(({ cells }) => cells.includes('-')))
+    lines.push(paint(FEW_SAMPLES_NOTE, 'dim', look));
+  return lines;
+}
+
+function drawnColumns(sketches: boolean): readonly Column[] {
+  return sketches ? COLUMNS : COLUMNS.slice(0, -1);
 }
 
 function latencyRow(

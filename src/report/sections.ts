@@ -120,7 +120,7 @@ export function partsTable(parts: RunResult['parts'], look: Look): string[] {
       }));
     const columns = [
       column(`where ${whole} went`, 'left'),
-      column('each', 'right'),
+      column('per op', 'right'),
       column('share', 'right'),
       column('', 'left', 1),
     ];

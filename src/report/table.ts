@@ -44,6 +44,12 @@ export function renderTable(
   ];
 }
 
+/** Width of the table with every column. */
+export function fullWidth(columns: readonly Column[], rows: readonly Row[]): number {
+  const lines = renderTable(columns, rows, { width: Infinity, color: false, unicode: true });
+  return Math.max(...lines.map(textWidth));
+}
+
 /** Indexes of the columns that stay. */
 function fitting(columns: readonly Column[], widths: readonly number[], width: number): number[] {
   let kept = columns.map((_, index) => index);
