@@ -8,12 +8,13 @@ import { didYouMean } from '../base/suggest.ts';
 import { COST_ESTIMATES, UNKNOWN_COST } from './cost-estimates.ts';
 import type { Provenance } from './machine.ts';
 import {
+  expectedOf,
   MACHINE_PARAMETERS,
   type MachineParameter,
   TOPOLOGY_PARAMETERS,
 } from './parameter-table.ts';
 import { type ListValue, type Profile, ProfileError, type ProfileValue } from './profile.ts';
-import { EXPECTED, type Scalar, toBaseUnits } from './quantity.ts';
+import { type Scalar, toBaseUnits } from './quantity.ts';
 
 /** One second: no single step of the machine takes longer. */
 const TIME_MAX_PS = 1e12;
@@ -65,7 +66,7 @@ export class ParameterReader {
     const choices = row.choices ?? [];
     throw new ProfileError(
       name,
-      `expected ${choices.join(', ') || EXPECTED.text}, got ${word}${didYouMean(word, choices)}; ` +
+      `expected ${expectedOf(row)}, got ${word}${didYouMean(word, choices)}; ` +
         `would be right: ${row.example}`,
     );
   }
@@ -105,17 +106,11 @@ export class ParameterReader {
       return undefined;
     }
     const value = toBaseUnits(row.kind, raw.value as Scalar, raw.unit, clockMhz);
-    if (value === undefined) throw refused(row, raw, EXPECTED[row.kind]);
     const least = row.least === 'positive' ? Number.MIN_VALUE : row.least;
-    if (value < least || Object.is(value, -0)) {
-      throw refused(
-        row,
-        raw,
-        `${EXPECTED[row.kind]} ${row.least === 0 ? 'of 0 or more' : 'above 0'}`,
-      );
-    }
+    const tooSmall = value === undefined || value < least || Object.is(value, -0);
+    if (tooSmall) throw refused(row, raw, expectedOf(row));
     const limit = row.kind === 'time' ? TIME_MAX_PS : row.kind === 'count' ? COUNT_MAX : 1e15;
-    if (value > limit) throw refused(row, raw, `${EXPECTED[row.kind]} of a believable size`);
+    if (value > limit) throw refused(row, raw, `${expectedOf(row)} and of a believable size`);
     return value;
   }
 }

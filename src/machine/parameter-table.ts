@@ -7,7 +7,7 @@
  */
 
 import { COST_NAMES } from './costs.ts';
-import type { QuantityKind } from './quantity.ts';
+import { EXPECTED, type QuantityKind } from './quantity.ts';
 
 export interface MachineParameter {
   /** Dotted: `latency.dramLocal`. */
@@ -238,3 +238,11 @@ export const TOPOLOGY_PARAMETERS: readonly {
   { name: 'topology.distances', description: 'ACPI SLIT; latencies never come from it' },
   { name: 'latency.dramMatrix', description: 'memory latency by node of CPU and of memory' },
 ];
+
+/** "a time above 0 in ns, or with ps, us, ms or cycles". */
+export function expectedOf(row: MachineParameter): string {
+  if (row.choices !== undefined) return row.choices.join(', ');
+  const [thing, spelling] = EXPECTED[row.kind];
+  if (row.kind === 'flag' || row.kind === 'text') return thing;
+  return `${thing} ${row.least === 'positive' ? 'above 0' : `of ${row.least} or more`}${spelling}`;
+}

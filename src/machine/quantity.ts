@@ -19,16 +19,16 @@ export type QuantityKind =
 
 export type Scalar = number | string | boolean;
 
-/** What an error message says was expected, with an example of each kind. */
-export const EXPECTED: Readonly<Record<QuantityKind, string>> = {
-  time: 'a time (ns unless it says ps, ns, us, ms or cycles)',
-  size: 'a size (bytes, or K, M, G, T in powers of two)',
-  bandwidth: 'a bandwidth in GB/s',
-  frequency: 'a clock in GHz (or MHz)',
-  count: 'a whole number',
-  choice: 'one of the listed words',
-  flag: 'true or false',
-  text: 'a word',
+/** What an error message says was expected: the thing, and how it may be written. */
+export const EXPECTED: Readonly<Record<QuantityKind, readonly [string, string]>> = {
+  time: ['a time', ' in ns, or with ps, us, ms or cycles'],
+  size: ['a size', ' in bytes, or with K, M, G, T (powers of two)'],
+  bandwidth: ['a bandwidth', ' in GB/s'],
+  frequency: ['a clock', ' in GHz, or with MHz'],
+  count: ['a whole number', ''],
+  choice: ['one of the listed words', ''],
+  flag: ['true or false', ''],
+  text: ['a word of letters, digits, _ . -', ''],
 };
 
 const TIME_UNITS_PS: Readonly<Record<string, number>> = {

@@ -158,7 +158,8 @@ function cacheOf(read: ParameterReader, name: string, isPrivate: boolean): Cache
   if (!whole || (isPrivate && !Number.isInteger(Math.log2(sets)))) {
     throw new ProfileError(
       `caches.${name}.ways`,
-      `${bytes} bytes in ${ways} ways of ${LINE_BYTES}-byte lines make ${sets} sets; would be ` +
+      `${bytes} bytes in ${ways} ways of ${LINE_BYTES}-byte lines make ` +
+        `${Math.round(sets * 100) / 100} sets; would be ` +
         `right: ways that give ${isPrivate ? 'a power of two' : 'a whole number'}`,
     );
   }

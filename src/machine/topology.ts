@@ -110,7 +110,10 @@ function cpulistOf(parameter: string, text: string): number[] {
     return parseCpulist('', text).sort((a, b) => a - b);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    throw new ProfileError(parameter, error.message.replace(/^: /, ''));
+    throw new ProfileError(
+      parameter,
+      error.message.replace(/^: /, '').replace('; give', '; would be right:'),
+    );
   }
 }
 
@@ -134,7 +137,10 @@ function memoryOf(profile: Profile, nodeCount: number): Float64Array {
   const name = 'topology.memory';
   const list = listOf(profile, name);
   if (list === undefined) {
-    throw new ProfileError(name, "missing: expected a size per node; would be right: ['64G']");
+    throw new ProfileError(
+      name,
+      `missing: expected a size per node; would be right: ['64G'${", '64G'".repeat(nodeCount - 1)}]`,
+    );
   }
   checkLength(name, list, nodeCount);
   const bytesOfNode = Float64Array.from(list as readonly Scalar[], (text, node) => {
