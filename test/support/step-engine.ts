@@ -20,7 +20,8 @@ import type { Machine } from '../../src/machine/machine.ts';
 import { BootMemory } from '../../src/memory/boot.ts';
 import type { Address } from '../../src/memory/physical-address.ts';
 import { PhysicalMemory } from '../../src/memory/physical-memory.ts';
-import { describe, hex, StepCpu, type Translation } from './step-cpu.ts';
+import { StepCpu, type Translation } from './step-cpu.ts';
+import { describe, hex } from './step-cpu-core.ts';
 import { makeTestMachine } from './test-machine.ts';
 
 export type TranslateHook = (
