@@ -21,14 +21,9 @@ import { MigrateType } from './zone.ts';
 export const MEMCACHE_CAPACITY = 40;
 const OBJECTS = 8;
 
-/** Bytes of a cache, whole lines, zeroed at boot. */
+/** Bytes of a cache (mc->capacity differs for the eager-split cache): whole lines, zeroed at boot. */
 export function memcacheBytes(capacity = MEMCACHE_CAPACITY): number {
   return Math.ceil((OBJECTS + capacity * 8) / LINE_BYTES) * LINE_BYTES;
-}
-
-/** Of a cache with another capacity (mc->capacity: the eager split cache). */
-export function memcacheBytes(capacity: number): number {
-  return Math.ceil((OBJECTS + capacity * 8) / 64) * 64;
 }
 
 /**
