@@ -48,20 +48,22 @@ const SUM = 3;
 const OVERFLOW = 4;
 
 export class Recorder {
-  readonly #layout: RecorderLayout;
+  readonly #nodes: number;
+  readonly #phases: number;
   readonly #counts: (Uint32Array<SharedArrayBuffer> | null)[];
   readonly #facts: Float64Array<SharedArrayBuffer>;
 
   constructor(layout: RecorderLayout) {
     const slots = layout.metrics * layout.nodes * layout.phases;
     assert(slots > 0 && Number.isSafeInteger(slots), 'a recorder has at least one slot');
-    this.#layout = layout;
+    this.#nodes = layout.nodes;
+    this.#phases = layout.phases;
     this.#counts = new Array(slots).fill(null);
     this.#facts = new Float64Array(new SharedArrayBuffer(slots * FACTS * 8));
   }
 
   record(metric: number, node: number, phase: number, valuePs: number): void {
-    const slot = (metric * this.#layout.nodes + node) * this.#layout.phases + phase;
+    const slot = (metric * this.#nodes + node) * this.#phases + phase;
     const counts = this.#counts[slot] ?? this.#open(slot);
     const facts = this.#facts;
     const at = slot * FACTS;
@@ -95,7 +97,8 @@ export class Recorder {
   }
 
   #read(slot: number, all: Uint32Array): HistogramData {
-    const { nodes, phases } = this.#layout;
+    const nodes = this.#nodes;
+    const phases = this.#phases;
     const facts = this.#facts.subarray(slot * FACTS, (slot + 1) * FACTS);
     const indexes: number[] = [];
     const counts: number[] = [];
