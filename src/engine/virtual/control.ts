@@ -3,12 +3,6 @@
  * is here and nowhere else.
  */
 
-import type { Machine } from '../../machine/machine.ts';
-import type { PhysicalMemoryBuffers } from '../../memory/physical-memory.ts';
-import { MESSAGE_DOUBLES, outboxCapacity } from './mailbox.ts';
-import { OrderWitness } from './order-witness.ts';
-import type { EngineBuffers } from './spec.ts';
-
 /** Int32 indices into EngineBuffers.control; a cache line apart. */
 export const Control = { Abort: 0, Arrived: 16, Generation: 32, Words: 48 } as const;
 
@@ -28,22 +22,9 @@ export const Published = {
   Doubles: 16,
 } as const;
 
-export function createEngineBuffers(
-  machine: Machine,
-  memory: PhysicalMemoryBuffers,
-  workerCount: number,
-  witness: boolean,
-): EngineBuffers {
-  const outboxBytes = 2 * (1 + outboxCapacity(machine.cpuCount) * MESSAGE_DOUBLES) * 8;
-  return {
-    control: new SharedArrayBuffer(Control.Words * 4),
-    minima: new SharedArrayBuffer(workerCount * Published.Doubles * 8),
-    outboxes: Array.from(
-      { length: workerCount },
-      () => new SharedArrayBuffer(workerCount === 1 ? 16 : outboxBytes),
-    ),
-    witness: witness
-      ? memory.zones.map((zone) => new SharedArrayBuffer(OrderWitness.bytes(zone.byteLength)))
-      : [],
-  };
+/** Ends a run from outside (the main thread) or from a worker that failed; the first reason stays. */
+export function raiseAbort(control: SharedArrayBuffer, reason: number = Abort.WorkerFailed): void {
+  const words = new Int32Array(control);
+  Atomics.compareExchange(words, Control.Abort, Abort.None, reason);
+  Atomics.notify(words, Control.Generation);
 }

@@ -40,11 +40,6 @@ export class Meeting {
     throw new AbortedError('another worker failed');
   }
 
-  raiseAbort(): void {
-    Atomics.compareExchange(this.#control, Control.Abort, Abort.None, Abort.WorkerFailed);
-    Atomics.notify(this.#control, Control.Generation);
-  }
-
   /** Returns when all workers have arrived. */
   wait(): void {
     this.meetings++;

@@ -9,7 +9,7 @@
 import { availableParallelism } from 'node:os';
 import { assert } from '../../base/assert.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { Published } from './control.ts';
+import { Published, raiseAbort } from './control.ts';
 import { NEVER } from './cpu-state.ts';
 import { readOutbox } from './mailbox.ts';
 import { Meeting } from './meeting.ts';
@@ -17,20 +17,28 @@ import type { CpuResult, Ending, EngineSpec, WorkerResult } from './spec.ts';
 import { Worker } from './worker.ts';
 
 /** Windows between two looks at the abort word when a worker is alone. */
-const ABORT_CHECK_WINDOWS = 4096;
+const ABORT_CHECK_WINDOWS = 256;
+
+/** Hears now and then how far a worker is, for displays: latest progress and operations so far. */
+export type Observer = (emulatedPs: number, marks: number) => void;
+
+/** Looks at the clock between two calls of the observer. */
+const SHOW_EVERY = 64;
+const SHOW_INTERVAL_MS = 200;
 
 /** Runs one worker to the end. Synchronous: call it inside a worker thread (or a test). */
 export function runWorker(
   spec: EngineSpec,
   index: number,
   makeProgram: (cpu: Cpu) => Program | null,
+  observe: Observer = () => {},
 ): WorkerResult {
-  const run = new WorkerRun(spec, index);
+  const run = new WorkerRun(spec, index, observe);
   try {
     return run.run(makeProgram);
   } catch (error) {
     // The failing thread itself raises the abort word, or the others would wait in the barrier.
-    run.meeting.raiseAbort();
+    raiseAbort(spec.buffers.control);
     throw error;
   }
 }
@@ -42,12 +50,16 @@ class WorkerRun {
   readonly #published: Float64Array;
   readonly #outboxes: Float64Array[];
   readonly #deliver: (words: Float64Array, at: number) => void;
+  readonly #observe: Observer;
+  #shown = 0;
+  #shownAtMs = 0;
   #parity = 0;
   #progressPs = 0;
   #ending: Ending = { kind: 'finished' };
 
-  constructor(spec: EngineSpec, index: number) {
+  constructor(spec: EngineSpec, index: number, observe: Observer) {
     this.#spec = spec;
+    this.#observe = observe;
     this.meeting = new Meeting(spec.buffers.control, spec.workerCount, availableParallelism());
     this.#worker = new Worker(spec, index);
     this.#published = new Float64Array(spec.buffers.minima);
@@ -141,11 +153,13 @@ class WorkerRun {
     this.#show();
   }
 
+  /** Live progress: wall clock, never part of a result. */
   #show(): void {
-    const worker = this.#worker;
-    const at = worker.index * Published.Doubles;
-    this.#published[at + Published.Marks] = worker.marks;
-    this.#published[at + Published.Time] = worker.lastProgressPs;
+    if (++this.#shown % SHOW_EVERY !== 0) return;
+    const now = performance.now();
+    if (now - this.#shownAtMs < SHOW_INTERVAL_MS) return;
+    this.#shownAtMs = now;
+    this.#observe(this.#worker.lastProgressPs, this.#worker.marks);
   }
 
   /** No window that starts here or later runs unless an operation completes before. */

@@ -1,0 +1,22 @@
+/** Shared buffers of a run, allocated by the main thread. */
+
+import { Control, Published } from './control.ts';
+import { MESSAGE_DOUBLES, outboxCapacity } from './mailbox.ts';
+import { OrderWitness } from './order-witness.ts';
+import type { EngineBuffers, EngineSpec } from './spec.ts';
+
+export function createEngineBuffers(spec: Omit<EngineSpec, 'buffers'>): EngineBuffers {
+  const { workerCount, machine, memory, debug } = spec;
+  const outboxBytes = 2 * (1 + outboxCapacity(machine.cpuCount) * MESSAGE_DOUBLES) * 8;
+  return {
+    control: new SharedArrayBuffer(Control.Words * 4),
+    minima: new SharedArrayBuffer(workerCount * Published.Doubles * 8),
+    outboxes: Array.from(
+      { length: workerCount },
+      () => new SharedArrayBuffer(workerCount === 1 ? 16 : outboxBytes),
+    ),
+    witness: debug.witness
+      ? memory.zones.map((zone) => new SharedArrayBuffer(OrderWitness.bytes(zone.byteLength)))
+      : [],
+  };
+}
