@@ -9,11 +9,11 @@ import { MessageChannel } from 'node:worker_threads';
 import * as Comlink from 'comlink';
 import { phasesOf } from '../../workloads/workload.ts';
 import { BugError } from '../base/errors.ts';
-import { raiseAbort } from '../engine/virtual/control.ts';
 import { createEngineBuffers } from '../engine/virtual/engine-buffers.ts';
 import type { EngineSpec, WorkerResult } from '../engine/virtual/spec.ts';
 import { PhysicalMemory } from '../memory/physical-memory.ts';
 import { COUNTERS, METRICS } from '../metrics/definition.ts';
+import { raiseAbort } from './abort.ts';
 import type { BootedMachine } from './boot.ts';
 import { nodeEndpoint } from './comlink-endpoint.ts';
 import { factsOf } from './facts.ts';
@@ -21,7 +21,7 @@ import { RunPool } from './pool.ts';
 import { Progress, type ProgressSink } from './progress.ts';
 import { replayCommand } from './replay.ts';
 import { type FinishedRun, mergeWorkers, resultOf, type SeedOutcome } from './result.ts';
-import { contextOf, type RunSpec } from './specification.ts';
+import { contextOf, type RunSpec } from './run-spec.ts';
 import type { EngineTask } from './task.ts';
 import { autoWorkerLimit, mapThreads, type ThreadMap } from './threads.ts';
 
@@ -174,7 +174,7 @@ class SeedRun {
   #engineSpec(booted: BootedMachine, threads: ThreadMap): EngineSpec {
     const { machine, placement, workload, check } = this.#spec;
     const phases = phasesOf(workload, contextOf(this.#spec, this.#seed));
-    const unbuffered: Omit<EngineSpec, 'buffers'> = {
+    return {
       machine,
       memory: booted.memory,
       seed: this.#seed,
@@ -192,8 +192,8 @@ class SeedRun {
       streams: workload.streams,
       progressLimitPs: PROGRESS_LIMIT_PS,
       debug: { witness: check, shuffle: 0, translations: check, repeats: check },
+      buffers: createEngineBuffers(machine, booted.memory, threads.workerCount, check),
     };
-    return { ...unbuffered, buffers: createEngineBuffers(unbuffered) };
   }
 
   #merge(booted: BootedMachine, results: readonly WorkerResult[]): SeedOutcome {

@@ -1,12 +1,18 @@
 /** Shared buffers of a run, allocated by the main thread. */
 
+import type { Machine } from '../../machine/machine.ts';
+import type { PhysicalMemoryBuffers } from '../../memory/physical-memory.ts';
 import { Control, Published } from './control.ts';
 import { MESSAGE_DOUBLES, outboxCapacity } from './mailbox.ts';
 import { OrderWitness } from './order-witness.ts';
-import type { EngineBuffers, EngineSpec } from './spec.ts';
+import type { EngineBuffers } from './spec.ts';
 
-export function createEngineBuffers(spec: Omit<EngineSpec, 'buffers'>): EngineBuffers {
-  const { workerCount, machine, memory, debug } = spec;
+export function createEngineBuffers(
+  machine: Machine,
+  memory: PhysicalMemoryBuffers,
+  workerCount: number,
+  witness: boolean,
+): EngineBuffers {
   const outboxBytes = 2 * (1 + outboxCapacity(machine.cpuCount) * MESSAGE_DOUBLES) * 8;
   return {
     control: new SharedArrayBuffer(Control.Words * 4),
@@ -15,7 +21,7 @@ export function createEngineBuffers(spec: Omit<EngineSpec, 'buffers'>): EngineBu
       { length: workerCount },
       () => new SharedArrayBuffer(workerCount === 1 ? 16 : outboxBytes),
     ),
-    witness: debug.witness
+    witness: witness
       ? memory.zones.map((zone) => new SharedArrayBuffer(OrderWitness.bytes(zone.byteLength)))
       : [],
   };
