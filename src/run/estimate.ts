@@ -9,7 +9,7 @@ import { UserError } from '../base/errors.ts';
 import { formatBytes, GIB, KIB, MIB } from '../base/units.ts';
 import { backedBytesPerNode } from './boot.ts';
 import { formatSeconds } from './progress.ts';
-import { contextOf, type RunSpec } from './specification.ts';
+import { contextOf, type RunSpec } from './run-spec.ts';
 
 export interface Estimate {
   readonly backedBytesPerNode: number;

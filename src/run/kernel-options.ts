@@ -33,11 +33,20 @@ export interface KernelChoice {
   readonly whatIfLabel: string | null;
 }
 
+/** By the family that a workload names in kernelOptions. */
+const FAMILIES: Readonly<Record<'stage2' | 'mm', readonly Parameter[]>> = {
+  stage2: STAGE2_PARAMETERS,
+  mm: [],
+};
+
 /** Tables of kernel options that a workload reads. */
 export function kernelTables(workload: Workload): readonly Parameter[] {
-  const tables: Parameter[] = [];
-  if (workload.kernelOptions.includes('stage2')) tables.push(...STAGE2_PARAMETERS);
-  return tables;
+  return workload.kernelOptions.flatMap((family) => FAMILIES[family]);
+}
+
+/** Every option of every family, for `list variants`. */
+export function kernelOptionTables(): readonly Parameter[] {
+  return Object.values(FAMILIES).flat();
 }
 
 export function resolveKernelOptions(

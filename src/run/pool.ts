@@ -91,7 +91,11 @@ export class RunPool {
     } catch (error) {
       throw new BugError(describeDeath(error as Error));
     }
-    if ('error' in reply) throw fromErrorData(reply.error);
+    if ('error' in reply) {
+      // Stopped because another worker failed: a consequence, as an interrupt is.
+      if (reply.error.name === 'AbortedError') throw new InterruptedError(reply.error.message);
+      throw fromErrorData(reply.error);
+    }
     return reply.value as Value;
   }
 

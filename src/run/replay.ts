@@ -1,6 +1,6 @@
 /** One line that runs the same seed again: printed with every failure and every result. */
 
-import type { RunRequest, RunSpec } from './specification.ts';
+import type { RunRequest, RunSpec } from './run-spec.ts';
 
 /** With all options that decide the result; `seed` alone, not the whole range. */
 export function replayCommand(spec: RunSpec, seed: number): string {

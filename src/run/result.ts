@@ -15,7 +15,7 @@ import { timeParts } from '../metrics/time-parts.ts';
 import { buildId, packageVersion } from './build.ts';
 import { digestOf, digestOfSeeds } from './digest.ts';
 import { phaseFacts, type SeedFigures } from './facts.ts';
-import { contextOf, type RunSpec } from './specification.ts';
+import { contextOf, type RunSpec } from './run-spec.ts';
 
 /** One seed, merged over its workers; plain figures, memory left behind. */
 export interface SeedOutcome extends SeedFigures {
@@ -36,9 +36,6 @@ export function mergeWorkers(
 ): SeedOutcome {
   const cpus = results.flatMap((result) => result.cpus).toSorted((a, b) => a.id - b.id);
   const histograms = mergeHistograms(results.flatMap((result) => result.histograms));
-  const ending =
-    results.map((result) => result.ending).find(({ kind }) => kind !== 'finished') ??
-    results[0]!.ending;
   return {
     seed,
     cpus,
@@ -46,9 +43,21 @@ export function mergeWorkers(
     emulatedPs: cpus.reduce((latest, cpu) => Math.max(latest, cpu.clockPs), 0),
     digest: digestOf(cpus, histograms, memory),
     traffic: results.flatMap((result) => result.symbols),
-    ending,
+    ending: joinEndings(results.map((result) => result.ending)),
     report: [],
     workers: results.length,
+  };
+}
+
+/** Each worker reports its own CPUs that wait. */
+function joinEndings(endings: readonly Ending[]): Ending {
+  const stalled = endings.filter((ending) => ending.kind !== 'finished');
+  const first = stalled[0];
+  if (first === undefined) return { kind: 'finished' };
+  return {
+    kind: first.kind,
+    atPs: Math.max(...stalled.map(({ atPs }) => atPs)),
+    report: stalled.flatMap(({ report }) => report),
   };
 }
 

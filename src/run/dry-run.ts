@@ -1,0 +1,53 @@
+/** --dry-run: what would run, as text and as data, without running it. */
+
+import type { Estimate } from './estimate.ts';
+import { replayCommand } from './replay.ts';
+import { placementOf } from './result.ts';
+import { workerLimit } from './run.ts';
+import type { RunSpec } from './run-spec.ts';
+
+export function dryRunJson(spec: RunSpec, estimate: Estimate): unknown {
+  return {
+    schema: 'numalab-dry-run-1',
+    runId: spec.runId,
+    machineHash: spec.machine.hash,
+    workload: spec.workload.name,
+    machine: spec.machine.name,
+    cpus: spec.placement.cpus,
+    placement: placementOf(spec),
+    threads: { option: String(spec.threads), workers: workerLimit(spec), jobs: spec.jobs },
+    engine: spec.engine,
+    like: spec.workload.kernelOptions.length > 0 ? spec.like : null,
+    whatIf: spec.whatIf,
+    params: spec.parameters,
+    seeds: spec.seeds,
+    estimate,
+  };
+}
+
+export function dryRunText(spec: RunSpec, estimateLines: readonly string[]): string {
+  const { machine, workload, placement, seeds } = spec;
+  const lines = [
+    `workload    ${workload.name}: ${workload.description}`,
+    `machine     ${machine.name}: ${machine.nodeCount} nodes, ${machine.cpuCount} CPUs`,
+    `CPUs        ${placement.cpus.length}: ${spec.placementText}`,
+    `seeds       ${seeds.length === 1 ? seeds[0] : `${seeds[0]} .. ${seeds.at(-1)}`}`,
+    `threads     ${spec.threads}: at most ${workerLimit(spec)} per seed, ${spec.jobs} seeds at once`,
+  ];
+  if (workload.kernelOptions.length > 0) lines.push(`like        ${spec.like}`);
+  if (spec.whatIfLabel !== null) lines.push(spec.whatIfLabel);
+  lines.push('parameters');
+  const width = Math.max(...Object.keys(spec.parameters).map((name) => name.length));
+  for (const [name, value] of Object.entries(spec.parameters)) {
+    const text = value === '' ? '(decided by machine and other options)' : formatValue(value);
+    lines.push(`  ${name.padEnd(width)}  ${text}${spec.given.includes(name) ? '  (given)' : ''}`);
+  }
+  lines.push(...estimateLines, `runId       ${spec.runId}`, '');
+  lines.push(`next: ${replayCommand(spec, seeds[0]!)}`);
+  return lines.join('\n');
+}
+
+function formatValue(value: string | number | boolean): string {
+  if (typeof value === 'boolean') return value ? 'on' : 'off';
+  return String(value);
+}

@@ -1,0 +1,101 @@
+/** One workload on one machine: what is impossible, options of the kernel, CPUs and their roles. */
+
+import type { Placement, Workload } from '../../workloads/workload.ts';
+import { UserError } from '../base/errors.ts';
+import type { Parameter, Parameters } from '../base/parameters.ts';
+import { parseAssignment } from '../base/parse-parameters.ts';
+import type { Machine } from '../machine/machine.ts';
+import { type KernelChoice, resolveKernelOptions } from './kernel-options.ts';
+import {
+  chooseCpus,
+  isCpulist,
+  PLACEMENT_PARAMETERS,
+  placementMap,
+  resolvePlacement,
+} from './placement.ts';
+import type { ResolvedWorkload, RunRequest } from './run-spec.ts';
+
+export function resolveOn(
+  machine: Machine,
+  workload: Workload,
+  request: Pick<RunRequest, 'assignments' | 'like' | 'cpus'>,
+): Omit<ResolvedWorkload, 'reference'> {
+  refuseMissingMechanisms(machine, workload);
+  const assignments = request.assignments.map(parseAssignment);
+  const kernel = resolveKernelOptions(workload, machine, assignments, request.like, [
+    ...workload.parameters,
+    ...PLACEMENT_PARAMETERS,
+  ]);
+  return {
+    workload,
+    machine,
+    ...placeWorkload(request.cpus, workload, machine, kernel),
+    given: [...kernel.given],
+    like: kernel.like,
+    whatIf: kernel.whatIf,
+    whatIfLabel: kernel.whatIfLabel,
+  };
+}
+
+function refuseMissingMechanisms(machine: Machine, workload: Workload): void {
+  if (machine.architecture !== 'x86' || workload.runsOnX86) return;
+  throw new UserError(
+    `${workload.name} needs stage-2 translation or broadcast TLBI, which ${machine.name} (x86) ` +
+      'does not have in this version; x86 machines run memory_latency, memory_bandwidth, ' +
+      'core_to_core and lock_contention',
+  );
+}
+
+interface Placed {
+  readonly placement: Placement;
+  readonly helpers: number;
+  readonly placementText: string;
+  readonly cpusAreListed: boolean;
+  readonly parameters: Parameters;
+}
+
+/** CPUs, roles and the number of vCPUs, which depend on each other. */
+function placeWorkload(
+  cpusText: string | undefined,
+  workload: Workload,
+  machine: Machine,
+  kernel: KernelChoice,
+): Placed {
+  const { parameters } = kernel;
+  const text = cpusText ?? String(workload.defaultCpus(machine, parameters));
+  if (isCpulist(text) && kernel.given.has('placement')) {
+    throw new UserError(`placement=${parameters['placement']}: --cpus ${text} already says where`);
+  }
+  const layout = parameters['placement'] === 'spread' ? 'spread' : 'packed';
+  let cpus = chooseCpus(machine, text, layout);
+  const helpers = workload.helperCpus(parameters, cpus.length);
+  const own = ownCpus(workload, parameters, cpus.length - helpers);
+  if (own < 1 || own + helpers > cpus.length) {
+    const wanted = own < 1 ? 'at least one of its own' : `${own} of its own`;
+    throw new UserError(
+      `${workload.name} needs ${wanted} and ${helpers} for helpers, and --cpus gives ${cpus.length}`,
+    );
+  }
+  if (cpus.length < workload.minimumCpus) {
+    throw new UserError(
+      `${workload.name} needs at least ${workload.minimumCpus} CPUs, and --cpus gives ${cpus.length}`,
+    );
+  }
+  cpus = cpus.slice(0, own + helpers);
+  const placement = resolvePlacement(machine, cpus, parameters);
+  const withVcpus = 'vcpus' in parameters ? { ...parameters, vcpus: own } : parameters;
+  return {
+    placement,
+    helpers,
+    placementText: placementMap(machine, placement, helpers),
+    cpusAreListed: isCpulist(text),
+    parameters: withVcpus,
+  };
+}
+
+/** `vcpus` where the workload has it and the user gave it, else every CPU that is no helper's. */
+function ownCpus(workload: Workload, parameters: Parameters, available: number): number {
+  const hasVcpus = workload.parameters.some((parameter: Parameter) => parameter.name === 'vcpus');
+  const vcpus = hasVcpus ? parameters['vcpus'] : undefined;
+  return typeof vcpus === 'number' ? vcpus : available;
+}
