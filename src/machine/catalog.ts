@@ -5,8 +5,9 @@ import { UserError } from '../base/errors.ts';
 import { didYouMean } from '../base/suggest.ts';
 import { bundledProfile, machineNames } from './bundled.ts';
 import type { Machine } from './machine.ts';
+import type { Profile } from './profile.ts';
 import { resolveProfile } from './resolve.ts';
-import { loadUserMachine } from './user-file.ts';
+import { loadUserMachine, loadUserProfile } from './user-file.ts';
 
 export { machineNames } from './bundled.ts';
 
@@ -23,8 +24,20 @@ export function loadMachine(nameOrFile: string): Machine {
   const name = bundledName(nameOrFile);
   if (name !== undefined) return resolveProfile(bundledProfile(name));
   if (looksLikeFile(nameOrFile)) return loadUserMachine(nameOrFile);
-  throw new UserError(
-    `unknown machine '${printable(nameOrFile)}'${didYouMean(nameOrFile, machineNames())} ` +
+  throw unknownMachine(nameOrFile);
+}
+
+/** The parameters that a machine is made from. */
+export function loadProfile(nameOrFile: string): Profile {
+  const name = bundledName(nameOrFile);
+  if (name !== undefined) return bundledProfile(name);
+  if (looksLikeFile(nameOrFile)) return loadUserProfile(nameOrFile);
+  throw unknownMachine(nameOrFile);
+}
+
+function unknownMachine(name: string): UserError {
+  return new UserError(
+    `unknown machine '${printable(name)}'${didYouMean(name, machineNames())} ` +
       "('numalab list machines' lists them; a file ends in .yaml, .yml or .json)",
   );
 }

@@ -21,13 +21,25 @@ export function loadUserMachine(path: string): Machine {
 
 /** `path` is only for messages and for the machine's name. */
 export function parseUserMachine(path: string, text: string): Machine {
-  const document = parseMachineDocument(path, text);
+  return withPlace(parseMachineDocument(path, text), resolveProfile);
+}
+
+/** The profile of a file that is known to resolve. */
+export function loadUserProfile(path: string): Profile {
+  return withPlace(parseMachineDocument(path, readText(path)), (profile) => {
+    resolveProfile(profile);
+    return profile;
+  });
+}
+
+/** Does something with a document's profile; complaints get line and column. */
+function withPlace<T>(document: MachineDocument, use: (profile: Profile) => T): T {
   const parsed = profileSchema().safeParse(document.data);
   if (!parsed.success) throw schemaComplaint(document, parsed.error.issues[0]!);
   const raw = document.data as RawProfile;
-  const fallbackName = basename(path, extname(path));
+  const fallbackName = basename(document.path, extname(document.path));
   try {
-    return resolveProfile(toProfile(raw, fallbackName, baseOf(raw)));
+    return use(toProfile(raw, fallbackName, baseOf(raw)));
   } catch (error) {
     if (!(error instanceof ProfileError)) throw error;
     throw new UserError(`${document.locate(error.parameter)}: ${error.message}`);
