@@ -44,6 +44,8 @@ interface LockPlace {
 export interface ContentionImage {
   readonly places: readonly LockPlace[];
   readonly stop: Address;
+  /** By role: a line on the CPU's node with its longest bypass. */
+  readonly bypasses: readonly Address[];
 }
 
 interface Plan {
@@ -96,7 +98,10 @@ function boot(memory: BootMemory, context: WorkloadContext): Image {
     places.push({ lock: toLinear(lock), data: toLinear(data) });
   }
   const stop = toLinear(memory.allocateNamed('stop', nodeOf(0), LINE_BYTES, 2 * LINE_BYTES));
-  return { places, stop } satisfies ContentionImage;
+  const bypasses = placement.cpus.map((_, role) =>
+    toLinear(memory.allocate(nodeOf(role), LINE_BYTES)),
+  );
+  return { places, stop, bypasses } satisfies ContentionImage;
 }
 
 class Contender {
@@ -167,7 +172,7 @@ class Contender {
     const previous = cpu.hi - 1;
     while (!cpu.store32(hi, lo, number, Order.Relaxed)) yield;
     while (!cpu.store32(hi, lo + OWNER, cpu.id + 1, Order.Relaxed)) yield;
-    if (measured) this.#account(which, number, previous);
+    if (measured) yield* this.#account(which, number, previous);
     this.#last[which] = number;
     for (let line = 1; line <= this.#plan.lines; line++) {
       const at = lo + line * LINE_BYTES;
@@ -186,7 +191,7 @@ class Contender {
   }
 
   /** A bypass is counted from this CPU's last acquisition: what others had in between. */
-  #account(which: number, number: number, previous: number): void {
+  *#account(which: number, number: number, previous: number): Program {
     const cpu = this.#cpu;
     if (previous >= 0 && previous !== cpu.id) {
       const local = cpu.nodeOfCpu(previous) === cpu.node;
@@ -194,10 +199,10 @@ class Contender {
     }
     const last = this.#last[which]!;
     const bypass = last === 0 ? 0 : number - last - 1;
-    if (bypass > this.#longestBypass) {
-      cpu.count(Counter.LockLongestBypass, bypass - this.#longestBypass);
-      this.#longestBypass = bypass;
-    }
+    if (bypass <= this.#longestBypass) return;
+    this.#longestBypass = bypass;
+    const { hi, lo } = this.#image.bypasses[this.#role]!;
+    while (!cpu.store32(hi, lo, bypass, Order.Relaxed)) yield;
   }
 }
 
@@ -323,7 +328,7 @@ export const lockContention: Workload = {
   backedBytes: (context) => {
     const plan = planOf(context);
     const perLock = Math.max(plan.lock.bytes, 4) + (4 + plan.lines) * LINE_BYTES + 256;
-    return MIB + numberOf(context.parameters, 'locks') * perLock;
+    return MIB + 64 * 1024 + numberOf(context.parameters, 'locks') * perLock;
   },
   boot,
   program: (cpu, image, context) => {
@@ -337,6 +342,10 @@ export const lockContention: Workload = {
     const cpus = context.placement.cpus.length;
     assert(operations > 0, 'lock_contention ended without an operation');
     checkExclusion(image as ContentionImage, plan, operations, cpus, facts.peek32);
-    return lockReport(facts, plan.lock.name, context, PHASE_CONTENDED);
+    const { bypasses } = image as ContentionImage;
+    const longestBypass = Math.max(
+      ...bypasses.map(fromLinear).map(({ hi, lo }) => facts.peek32(hi, lo)),
+    );
+    return lockReport(facts, plan.lock.name, longestBypass, context, PHASE_CONTENDED);
   },
 };

@@ -78,12 +78,34 @@ function phaseIndex(plan: Plan, size: number, node: number): number {
   return 1 + node * plan.sizes.length + size;
 }
 
+/** Is the set so large that no line of it is still cached when its turn comes again? */
+function beyondCaches(machine: Machine, size: number): boolean {
+  return size > 1.25 * (machine.l2.bytes + machine.llc.bytes);
+}
+
 /** Loads before the measured ones: see the head of this file. */
 function warmUpLoads(machine: Machine, plan: Plan, size: number): number {
   const lines = size / LINE_BYTES;
-  if (size < 2 * (machine.l2.bytes + machine.llc.bytes)) return lines;
+  if (!beyondCaches(machine, size)) return lines;
   const pages = Math.ceil(size / plan.pageBytes);
   return Math.min(lines, 3 * pages, 1 << 18);
+}
+
+/**
+ * Bytes into the region at which each set starts. Small sets share its start; one beyond the caches
+ * has memory of its own, or it would find lines that smaller sets left there.
+ */
+function offsetsOf(machine: Machine, plan: Plan): { offsets: number[]; bytes: number } {
+  const whole = (size: number): number => Math.ceil(size / plan.pageBytes) * plan.pageBytes;
+  const small = plan.sizes.filter((size) => !beyondCaches(machine, size));
+  let bytes = small.length === 0 ? 0 : whole(small.at(-1)!);
+  const offsets = plan.sizes.map((size) => {
+    if (!beyondCaches(machine, size)) return 0;
+    const start = bytes;
+    bytes += whole(size);
+    return start;
+  });
+  return { offsets, bytes };
 }
 
 /** Regions of nodes lie 256 GiB apart, as in physical memory. */
@@ -95,18 +117,24 @@ function boot(memory: BootMemory, context: WorkloadContext): Image {
   const plan = planOf(context);
   const cpu = context.placement.cpus[0]!;
   const space = createUserSpace(memory, context.machine.nodeOfCpu[cpu]!);
-  const largest = plan.sizes.at(-1)!;
+  const { bytes } = offsetsOf(context.machine, plan);
   for (const node of plan.nodes) {
-    const bytes = Math.ceil(largest / plan.pageBytes) * plan.pageBytes;
     const physical = memory.allocateUnbacked(node, bytes, plan.pageBytes);
     mapUserPages(memory, space, { hi: regionHi(node), lo: 0 }, physical, bytes, plan.pageShift);
   }
   return { space } satisfies LatencyImage;
 }
 
-function* chase(cpu: Cpu, cycle: FullCycle, baseHi: number, loads: number): Program {
+/** `firstLine`: where the set starts, counted in lines from the start of the region. */
+function* chase(
+  cpu: Cpu,
+  cycle: FullCycle,
+  baseHi: number,
+  firstLine: number,
+  loads: number,
+): Program {
   for (let i = 0; i < loads; i++) {
-    const line = cycle.next();
+    const line = firstLine + cycle.next();
     const hi = baseHi + (line >>> 26);
     const lo = line << 6;
     cpu.begin(Metric.MemoryRead);
@@ -119,16 +147,18 @@ function* chase(cpu: Cpu, cycle: FullCycle, baseHi: number, loads: number): Prog
 function* chaser(cpu: Cpu, image: LatencyImage, context: WorkloadContext): Program {
   const plan = planOf(context);
   const loads = numberOf(context.parameters, 'accesses');
+  const { offsets } = offsetsOf(context.machine, plan);
   yield* enterUserSpace(cpu, image.space);
   for (let node = 0; node < plan.nodes.length; node++) {
     for (let size = 0; size < plan.sizes.length; size++) {
       const bytes = plan.sizes[size]!;
       const cycle = new FullCycle(bytes / LINE_BYTES, cpu.random(STREAM_ORDER));
       const baseHi = regionHi(plan.nodes[node]!);
+      const firstLine = offsets[size]! / LINE_BYTES;
       cpu.phase(PHASE_WARM_UP);
-      yield chase(cpu, cycle, baseHi, warmUpLoads(context.machine, plan, bytes));
+      yield chase(cpu, cycle, baseHi, firstLine, warmUpLoads(context.machine, plan, bytes));
       cpu.phase(phaseIndex(plan, size, node));
-      yield chase(cpu, cycle, baseHi, loads);
+      yield chase(cpu, cycle, baseHi, firstLine, loads);
     }
   }
 }
@@ -213,7 +243,7 @@ export const memoryLatency: Workload = {
   backedBytes: (context) => {
     const plan = planOf(context);
     const regions = nodesWithMemory(context.machine).length;
-    return MIB + regions * tableBytes(plan.sizes.at(-1)!, plan.pageShift);
+    return MIB + regions * tableBytes(offsetsOf(context.machine, plan).bytes, plan.pageShift);
   },
   boot,
   program: (cpu, image, context) =>

@@ -12,7 +12,7 @@
 
 import { assert } from '../src/base/assert.ts';
 import { UserError } from '../src/base/errors.ts';
-import { LINE_BYTES, MIB, PS_PER_S } from '../src/base/units.ts';
+import { LINE_BYTES, MIB, PS_PER_S, threeDigits } from '../src/base/units.ts';
 import type { Cpu, Program } from '../src/cpu/cpu.ts';
 import { Condition, Fence, Order, Scope, Tlbi } from '../src/cpu/operations.ts';
 import type { BootMemory } from '../src/memory/boot.ts';
@@ -221,12 +221,13 @@ function report(facts: RunFacts, _image: Image, context: WorkloadContext): reado
   const seconds = facts.emulatedNs / (PS_PER_S / 1000);
   const lines = [
     `${latency.count} shootdowns of one page by ${textOf(context.parameters, 'method')} against ` +
-      `${others} other CPUs: avg ${latency.meanNs.toFixed(0)} ns, p99 ${latency.p99Ns} ns, ` +
+      `${others} other CPUs: avg ${threeDigits(latency.meanNs)} ns, p99 ${threeDigits(latency.p99Ns)} ns, ` +
       `${(latency.count / seconds).toFixed(0)} per second`,
   ];
   if (access !== null) {
     lines.push(
-      `bystanders' read of the page: p50 ${access.p50Ns} ns, p99 ${access.p99Ns} ns, max ${access.maxNs} ns`,
+      `bystanders' read of the page: p50 ${threeDigits(access.p50Ns)} ns, ` +
+        `p99 ${threeDigits(access.p99Ns)} ns, max ${threeDigits(access.maxNs)} ns`,
     );
   }
   return lines.map((text) => ({ text }));

@@ -117,11 +117,6 @@ const counters = {
   LockContentions: ['lock.contentions', 'acquisitions', 'acquisitions that had to wait'],
   LockHandoversLocal: ['lock.handovers.local', 'acquisitions', 'previous owner on the same node'],
   LockHandoversRemote: ['lock.handovers.remote', 'acquisitions', 'previous owner on another node'],
-  LockLongestBypass: [
-    'lock.longestBypass',
-    'acquisitions',
-    'most acquisitions by others during one wait',
-  ],
   RcuCallbacks: ['rcu.callbacks', 'callbacks', 'RCU callbacks invoked'],
   VmidRollovers: ['vmid.rollovers', 'rollovers', 'VMID allocator generations'],
   UserfaultMessages: ['uffd.messages', 'messages', 'userfaultfd messages handled'],

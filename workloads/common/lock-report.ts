@@ -25,6 +25,7 @@ const COLUMNS = [
 export function lockReport(
   facts: RunFacts,
   lockName: string,
+  longestBypass: number,
   context: WorkloadContext,
   phase: number,
 ): readonly ReportLine[] {
@@ -41,7 +42,7 @@ export function lockReport(
     ...times(hold),
   ];
   const lines = textTable('class name', COLUMNS, [{ name: lockName, cells }]);
-  lines.push(...fairness(facts, context));
+  lines.push(...fairness(facts, longestBypass, context));
   const handovers = Math.max(1, local + remote);
   lines.push(
     `hand-overs to another CPU: ${local} inside a node, ${remote} between nodes ` +
@@ -66,10 +67,9 @@ function times(latency: LatencyFacts | null): string[] {
   ];
 }
 
-function fairness(facts: RunFacts, context: WorkloadContext): string[] {
+function fairness(facts: RunFacts, longestBypass: number, context: WorkloadContext): string[] {
   const { machine, placement } = context;
   const operations = facts.countersOfCpu['operations'] ?? [];
-  const bypasses = facts.countersOfCpu['lock.longestBypass'] ?? [];
   const each = placement.cpus.map((cpu) => operations[cpu] ?? 0);
   const byNode = new Map<number, number>();
   placement.cpus.forEach((cpu, role) => {
@@ -77,12 +77,11 @@ function fairness(facts: RunFacts, context: WorkloadContext): string[] {
     byNode.set(node, (byNode.get(node) ?? 0) + each[role]!);
   });
   const nodes = [...byNode].sort((a, b) => a[0] - b[0]);
-  const longest = Math.max(...placement.cpus.map((cpu) => bypasses[cpu] ?? 0));
   return [
     `acquisitions per CPU: min ${Math.min(...each)}, max ${Math.max(...each)}; ` +
       `per node: ${nodes.map(([node, sum]) => `node${node} ${sum}`).join(', ')}`,
     `Jain's fairness index ${jainIndex(each).toFixed(4)} (1 = equal shares); ` +
-      `longest bypass: ${longest} acquisitions by others between two of one CPU`,
+      `longest bypass: ${longestBypass} acquisitions by others between two of one CPU`,
   ];
 }
 
