@@ -55,9 +55,8 @@ interface LatencyImage {
 
 function planOf(context: WorkloadContext): Plan {
   const { parameters, machine } = context;
-  const maximum = numberOf(parameters, 'maximum');
   const sizes = isUnset(parameters, 'sizes')
-    ? powersOfFour(maximum)
+    ? defaultSizes(context)
     : parseSizes('sizes', textOf(parameters, 'sizes'), LINE_BYTES, 128 * GIB);
   const pageSize = textOf(parameters, 'pageSize') as PageSize;
   return {
@@ -68,9 +67,20 @@ function planOf(context: WorkloadContext): Plan {
   };
 }
 
-function powersOfFour(maximum: number): number[] {
+/**
+ * 16K, 64K, 256K, ... Unless told, up to the first set beyond twice the caches, without the sets
+ * that take long to warm up and tell nothing new: large ones that a large last level still holds.
+ */
+function defaultSizes(context: WorkloadContext): number[] {
+  const { parameters, machine } = context;
+  const automatic = isUnset(parameters, 'maximum');
+  const caches = machine.l2.bytes + machine.llc.bytes;
+  const enough = Math.max(256 * MIB, 2 * caches);
+  const maximum = automatic ? 4 * enough - 1 : numberOf(parameters, 'maximum');
   const sizes: number[] = [];
-  for (let size = Math.min(16 * KIB, maximum); size <= maximum; size *= 4) sizes.push(size);
+  for (let size = Math.min(16 * KIB, maximum); size <= maximum; size *= 4) {
+    if (!automatic || size <= 32 * MIB || beyondCaches(machine, size)) sizes.push(size);
+  }
   return sizes;
 }
 
@@ -191,10 +201,10 @@ export const memoryLatency: Workload = {
       name: 'maximum',
       alias: 'b',
       kind: 'size',
-      default: '256M',
+      default: '',
       minimum: 4 * KIB,
       maximum: 128 * GIB,
-      description: 'largest working set; the sets are 16K, 64K, 256K, ... up to it',
+      description: 'largest working set of 16K, 64K, 256K, ...; unset: beyond twice the caches',
     },
     {
       name: 'sizes',
