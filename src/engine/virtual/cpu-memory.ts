@@ -24,10 +24,10 @@ export class MemoryCpu extends TranslatingCpu {
   #word = 0;
   /** What a miss of the current attempt asks for. */
   #missKind: RequestKind = RequestKind.Write;
-  /** The access just made was skipped by a handler. */
-  #skipped = false;
-  /** Atomics that follow a grant pay nothing extra: the transfer is the cost. */
-  #granted = false;
+  /** Clock after an access that a handler skipped, or that a grant performed: every other access
+   * moves the clock on, so equality tells what the access just made was. */
+  #skippedAt = -1;
+  #grantedAt = -1;
   readonly #l1Tags: Int32Array;
   readonly #l1Ways: number;
   readonly #l1SetMask: number;
@@ -95,14 +95,12 @@ export class MemoryCpu extends TranslatingCpu {
   }
 
   #accessSlow(aHi: number, aLo: number, write: number): boolean {
-    this.#skipped = false;
-    this.#granted = false;
     if (this.phaseOfAttempt === Phase.Granted) return this.#performGranted(write);
     if (this.phaseOfAttempt === Phase.Skip) {
       this.setPhase(Phase.None);
       this.clock += 1;
       this.#zone = EMPTY;
-      this.#skipped = true;
+      this.#skippedAt = this.clock;
       return true;
     }
     if (this.phaseOfAttempt === Phase.Translated && this.takeMark()) this.setPhase(Phase.None);
@@ -152,7 +150,7 @@ export class MemoryCpu extends TranslatingCpu {
     if (this.environment.witness !== null) this.#testifyAt(hi, lo, write, this.clock);
     this.clock += 1;
     if (this.stallUntil > this.clock) this.clock = this.stallUntil;
-    this.#granted = true;
+    this.#grantedAt = this.clock;
     this.#locate(hi, lo);
     return true;
   }
@@ -172,9 +170,9 @@ export class MemoryCpu extends TranslatingCpu {
     this.environment.witness!.access(this.id, paHi, paLo, write === 1, atPs);
   }
 
-  /** Additional time of a read-modify-write on an owned line. */
+  /** Additional time of a read-modify-write on an owned line; after a grant the transfer is the cost. */
   #chargeAtomic(): void {
-    if (!this.#granted) this.spend(Cost.Atomic);
+    if (this.clock !== this.#grantedAt) this.spend(Cost.Atomic);
   }
 
   load32(aHi: number, aLo: number, _order: Order): boolean {
@@ -234,7 +232,7 @@ export class MemoryCpu extends TranslatingCpu {
   cas32(aHi: number, aLo: number, expected: number, desired: number, _order: Order): boolean {
     if (!this.#access(aHi, aLo, 1)) return false;
     this.#old(false);
-    this.ok = !this.#skipped && this.lo === (expected | 0);
+    this.ok = this.clock !== this.#skippedAt && this.lo === (expected | 0);
     if (this.ok) this.#write(0, desired);
     this.#chargeAtomic();
     return true;
@@ -251,7 +249,7 @@ export class MemoryCpu extends TranslatingCpu {
   ): boolean {
     if (!this.#access(aHi, aLo, 1)) return false;
     this.#old(true);
-    this.ok = !this.#skipped && this.lo === (eLo | 0) && this.hi === (eHi | 0);
+    this.ok = this.clock !== this.#skippedAt && this.lo === (eLo | 0) && this.hi === (eHi | 0);
     if (this.ok) {
       this.#write(0, dLo);
       this.#write(1, dHi);
@@ -419,8 +417,8 @@ export class MemoryCpu extends TranslatingCpu {
     if (!this.#access(aHi, aLo, 0)) return false;
     this.lo = this.#read(0);
     this.hi = 0;
-    this.ok = !this.#skipped && holds(this.lo, kind, mask, operand);
-    if (this.ok || this.clock >= deadline || this.#skipped) return true;
+    this.ok = this.clock !== this.#skippedAt && holds(this.lo, kind, mask, operand);
+    if (this.ok || this.clock >= deadline || this.clock === this.#skippedAt) return true;
     this.noteAddress(aHi, aLo);
     this.#park(kind, mask, operand, deadline);
     return this.refuse();
