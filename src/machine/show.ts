@@ -65,7 +65,7 @@ function timing(machine: Machine): string[] {
 }
 
 function line(what: string, text: string): string {
-  return `  ${what.padEnd(38)}${text}`;
+  return `  ${what.padEnd(40)}${text}`;
 }
 
 /** The parameter that L comes from. */
