@@ -43,12 +43,13 @@ export class RunPool {
 
   /**
    * Runs the tasks at the same time and waits for all of them. The first failure, or the signal,
-   * calls `raiseAbort`, gives the others a moment and throws the real cause.
+   * or the alarm calls `raiseAbort`, gives the others a moment and throws the real cause.
    */
   async together<Value>(
     tasks: readonly Task[],
     raiseAbort: () => void,
     signal: AbortSignal,
+    alarm?: Promise<Error>,
   ): Promise<Value[]> {
     assert(this.#busy + tasks.length <= this.threads, 'a task would wait for a thread');
     if (signal.aborted) throw new InterruptedError('interrupted');
@@ -75,7 +76,10 @@ export class RunPool {
         this.#busy--;
       }),
     );
-    await Promise.race([all, failure]);
+    const alarmed = alarm?.then((error) => {
+      failures.push(error);
+    });
+    await Promise.race(alarmed === undefined ? [all, failure] : [all, failure, alarmed]);
     signal.removeEventListener('abort', interrupt);
     if (failures.length === 0) return values;
     raiseAbort();

@@ -8,7 +8,7 @@ import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import * as Comlink from 'comlink';
 import { phasesOf } from '../../workloads/workload.ts';
-import { BugError } from '../base/errors.ts';
+import { BugError, CheckError, ExitCode, exitCodeOf, InterruptedError } from '../base/errors.ts';
 import { createEngineBuffers } from '../engine/virtual/engine-buffers.ts';
 import type { EngineSpec, WorkerResult } from '../engine/virtual/spec.ts';
 import { PhysicalMemory } from '../memory/physical-memory.ts';
@@ -22,7 +22,8 @@ import { Progress, type ProgressSink } from './progress.ts';
 import { replayCommand } from './replay.ts';
 import { type FinishedRun, mergeWorkers, resultOf, type SeedOutcome } from './result.ts';
 import { contextOf, type RunSpec } from './run-spec.ts';
-import type { EngineTask } from './task.ts';
+import { Silence } from './silence.ts';
+import type { EngineTask, RunObserver } from './task.ts';
 import { autoWorkerLimit, mapThreads, type ThreadMap } from './threads.ts';
 
 export interface RunSurroundings {
@@ -97,7 +98,9 @@ async function inParallel<Item, Result>(
     }
   };
   await Promise.all(Array.from({ length: limit }, lane));
-  if (failures.length > 0) throw failures[0];
+  // What stopped because another seed failed is a consequence.
+  const cause = failures.find((error) => !(error instanceof InterruptedError)) ?? failures[0];
+  if (cause !== undefined) throw cause;
   return results;
 }
 
@@ -150,7 +153,14 @@ class SeedRun {
   async #runEngine(booted: BootedMachine, threads: ThreadMap): Promise<WorkerResult[]> {
     const spec = this.#engineSpec(booted, threads);
     const channels = Array.from({ length: threads.workerCount }, () => new MessageChannel());
-    for (const { port1 } of channels) Comlink.expose(this.#progress, nodeEndpoint(port1));
+    const silence = new Silence(threads.workerCount);
+    const observer: RunObserver = {
+      progress: (seedIndex, worker, emulatedPs, operations) => {
+        silence.heard();
+        this.#progress.progress(seedIndex, worker, emulatedPs, operations);
+      },
+    };
+    for (const { port1 } of channels) Comlink.expose(observer, nodeEndpoint(port1));
     const tasks = channels.map(
       ({ port2 }, worker): EngineTask => ({
         kind: 'engine',
@@ -165,8 +175,10 @@ class SeedRun {
     );
     const abort = (): void => raiseAbort(spec.buffers.control);
     try {
-      return await this.#pool.together<WorkerResult>(tasks, abort, this.#signal);
+      const all = this.#pool.together<WorkerResult>(tasks, abort, this.#signal, silence.alarm);
+      return await all;
     } finally {
+      silence.stop();
       for (const { port1 } of channels) port1.close();
     }
   }
@@ -209,11 +221,13 @@ class SeedRun {
     return { ...outcome, report: report.map((line) => line.text) };
   }
 
-  /** A bug names the seed and the line that shows it again. */
+  /** A bug or a violation names the seed and the line that shows it again. */
   #withReplay(error: Error): Error {
-    if (!(error instanceof BugError) || error.message.includes('\nreplay: ')) return error;
+    const code = exitCodeOf(error);
+    if (code !== ExitCode.Bug && code !== ExitCode.CheckFailed) return error;
     const replay = replayCommand(this.#spec, this.#seed);
-    const told = new BugError(`${error.message}\nseed: ${this.#seed}\nreplay: ${replay}`);
+    const text = `${error.message}\nseed: ${this.#seed}\nreplay: ${replay}`;
+    const told = code === ExitCode.Bug ? new BugError(text) : new CheckError(text);
     told.stack = error.stack ?? '';
     return told;
   }
