@@ -1,0 +1,12 @@
+/** Locks on real threads: pure counts, so that exclusion is exact. Needs the compiled workers. */
+
+import { hostConformance } from './host-adapter.ts';
+import { describeLocks } from './lock-suite.ts';
+
+describeLocks(hostConformance, {
+  locks: ['ticket', 'mcs', 'qspinlock', 'qrwlock', 'rwsem'],
+  seeds: 1,
+  cpuCounts: [2, 4],
+  rounds: 300,
+  ordered: false,
+});
