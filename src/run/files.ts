@@ -3,8 +3,8 @@
  * written after it, each file whole (a temporary name, then a rename).
  */
 
-import { accessSync, constants, mkdirSync, readdirSync, statSync } from 'node:fs';
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { accessSync, constants, mkdirSync, readdirSync, type Stats, statSync } from 'node:fs';
+import { rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { given } from '../base/parse-quantity.ts';
@@ -13,10 +13,10 @@ import type { RunFile } from '../metrics/run-files.ts';
 /** Refuses what cannot become the output folder; creates nothing. */
 export function checkOutputFolder(folder: string, force: boolean): void {
   const path = resolve(folder);
-  const stats = statSync(path, { throwIfNoEntry: false });
+  const stats = statOf(path);
   if (stats === undefined) {
     let parent = dirname(path);
-    while (statSync(parent, { throwIfNoEntry: false }) === undefined) parent = dirname(parent);
+    while (statOf(parent) === undefined) parent = dirname(parent);
     requireWritable(parent, folder);
     return;
   }
@@ -31,6 +31,14 @@ export function checkOutputFolder(folder: string, force: boolean): void {
   requireWritable(path, folder);
 }
 
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
 function requireWritable(path: string, folder: string): void {
   if (!statSync(path).isDirectory()) {
     throw new UserError(`--out: ${given(folder)} lies below the file ${path}; name a folder`);
@@ -42,25 +50,19 @@ function requireWritable(path: string, folder: string): void {
   }
 }
 
-/** Creates the folder if need be and writes every file, or none of a name. */
+/** Creates the folder if need be. Every file is written before the first gets its name. */
 export async function writeOutput(folder: string, files: readonly RunFile[]): Promise<void> {
   const path = resolve(folder);
+  const temporary = (file: RunFile): string => join(path, `.${file.name}.${process.pid}.tmp`);
+  const isNew = statOf(path) === undefined;
   try {
     mkdirSync(path, { recursive: true });
-    for (const file of files) await writeWhole(path, file);
+    for (const file of files) await writeFile(temporary(file), file.text, { flush: true });
+    for (const file of files) await rename(temporary(file), join(path, file.name));
   } catch (error) {
+    for (const file of files) await rm(temporary(file), { force: true }).catch(() => {});
+    if (isNew) await rmdir(path).catch(() => {});
     throw new UserError(`--out: ${given(folder)}: ${reason(error as NodeJS.ErrnoException)}`);
-  }
-}
-
-async function writeWhole(folder: string, file: RunFile): Promise<void> {
-  const temporary = join(folder, `.${file.name}.${process.pid}.tmp`);
-  try {
-    await writeFile(temporary, file.text, { flush: true });
-    await rename(temporary, join(folder, file.name));
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
   }
 }
 
@@ -68,7 +70,7 @@ function reason(error: NodeJS.ErrnoException): string {
   switch (error.code) {
     case 'ENOSPC':
     case 'EDQUOT':
-      return 'no space left on the disk; files that were begun are removed';
+      return 'no space left on the disk; nothing was written';
     case 'EACCES':
     case 'EPERM':
     case 'EROFS':

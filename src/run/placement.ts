@@ -43,19 +43,21 @@ export function cpuOrder(machine: Machine, layout: 'packed' | 'spread'): number[
   return order;
 }
 
+export function listedCpus(machine: Machine, key: string, text: string): number[] {
+  const cpus = parseCpulist(key, text);
+  const beyond = cpus.find((cpu) => cpu >= machine.cpuCount);
+  if (beyond !== undefined) {
+    throw new UserError(
+      `${key}: CPU ${beyond} does not exist; ${machine.name} has CPUs 0-${machine.cpuCount - 1}`,
+    );
+  }
+  return cpus;
+}
+
 /** `text`: what --cpus was given, or the number that the workload chose. */
 export function chooseCpus(machine: Machine, text: string, layout: 'packed' | 'spread'): number[] {
+  if (isCpulist(text)) return listedCpus(machine, '--cpus', text);
   const limit = `${machine.name} has ${machine.cpuCount} CPUs`;
-  if (/[,-]/.test(text) && !text.startsWith('-')) {
-    const cpus = parseCpulist('--cpus', text);
-    const beyond = cpus.find((cpu) => cpu >= machine.cpuCount);
-    if (beyond !== undefined) {
-      throw new UserError(
-        `--cpus: CPU ${beyond} does not exist; ${limit}, 0-${machine.cpuCount - 1}`,
-      );
-    }
-    return cpus;
-  }
   const count = parseCount('--cpus', text, { minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
   if (count > machine.cpuCount) {
     throw new UserError(`--cpus: ${count} CPUs are more than there are; ${limit}`);

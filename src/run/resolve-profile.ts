@@ -33,9 +33,9 @@ export async function resolveProfile(
   const like = request.like ?? profile.like;
   const resolved: Part[] = [];
   for (const [index, part] of profile.parts.entries()) {
-    const { assignments, cpus } = part;
+    const { assignments, cpus: cpulist } = part;
     const workload = workloads[index]!;
-    const options = { assignments, like: usesKernel(workload) ? like : undefined, cpus };
+    const options = { assignments, like: usesKernel(workload) ? like : undefined, cpulist };
     resolved.push(await atPlace(part.where, () => resolveOn(machine, workload, options)));
   }
   refuseSharedCpus(profile, resolved);

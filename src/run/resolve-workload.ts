@@ -9,6 +9,7 @@ import { type KernelChoice, resolveKernelOptions } from './kernel-options.ts';
 import {
   chooseCpus,
   isCpulist,
+  listedCpus,
   PLACEMENT_PARAMETERS,
   placementMap,
   resolvePlacement,
@@ -18,7 +19,7 @@ import type { ResolvedWorkload, RunRequest } from './run-spec.ts';
 export function resolveOn(
   machine: Machine,
   workload: Workload,
-  request: Pick<RunRequest, 'assignments' | 'like' | 'cpus'>,
+  request: Pick<RunRequest, 'assignments' | 'like' | 'cpus'> & { readonly cpulist?: string },
 ): Omit<ResolvedWorkload, 'reference'> {
   refuseMissingMechanisms(machine, workload);
   const assignments = request.assignments.map(parseAssignment);
@@ -29,7 +30,7 @@ export function resolveOn(
   return {
     workload,
     machine,
-    ...placeWorkload(request.cpus, workload, machine, kernel),
+    ...placeWorkload(request, workload, machine, kernel),
     given: [...kernel.given],
     like: kernel.like,
     whatIf: kernel.whatIf,
@@ -56,18 +57,23 @@ interface Placed {
 
 /** CPUs, roles and the number of vCPUs, which depend on each other. */
 function placeWorkload(
-  cpusText: string | undefined,
+  request: { readonly cpus?: string | undefined; readonly cpulist?: string },
   workload: Workload,
   machine: Machine,
   kernel: KernelChoice,
 ): Placed {
   const { parameters } = kernel;
-  const text = cpusText ?? String(workload.defaultCpus(machine, parameters));
-  if (isCpulist(text) && kernel.given.has('placement')) {
-    throw new UserError(`placement=${parameters['placement']}: --cpus ${text} already says where`);
+  const { cpulist } = request;
+  const text = request.cpus ?? String(workload.defaultCpus(machine, parameters));
+  const isListed = cpulist !== undefined || isCpulist(text);
+  if (isListed && kernel.given.has('placement')) {
+    throw new UserError(`placement=${parameters['placement']}: a list of CPUs already says where`);
   }
   const layout = parameters['placement'] === 'spread' ? 'spread' : 'packed';
-  let cpus = chooseCpus(machine, text, layout);
+  let cpus =
+    cpulist === undefined
+      ? chooseCpus(machine, text, layout)
+      : listedCpus(machine, 'cpus', cpulist);
   const helpers = workload.helperCpus(parameters, cpus.length);
   const own = ownCpus(workload, parameters, cpus.length - helpers);
   if (own < 1 || own + helpers > cpus.length) {
@@ -88,7 +94,7 @@ function placeWorkload(
     placement,
     helpers,
     placementText: placementMap(machine, placement, helpers),
-    cpusAreListed: isCpulist(text),
+    cpusAreListed: isListed,
     parameters: withVcpus,
   };
 }
