@@ -10,10 +10,10 @@ import { toLinear } from '../../src/memory/physical-address.ts';
 import { PhysicalMemory } from '../../src/memory/physical-memory.ts';
 import { COUNTERS, METRICS } from '../../src/metrics/definition.ts';
 import { makeTestMachine } from '../support/test-machine.ts';
-import type { ConformanceEngine, ConformanceOutcome, Scenario } from './engine.ts';
-import * as scenarios from './scenarios.ts';
+import type { ConformanceEngine, ConformanceOutcome } from './engine.ts';
+import { type NamedScenario, scenarioByName } from './scenario-table.ts';
 
-const MODULE = new URL('../../dist/test/conformance/scenarios.js', import.meta.url).href;
+const MODULE = new URL('../../dist/test/conformance/scenario-table.js', import.meta.url).href;
 const BACKED_BYTES = 1 << 20;
 
 export const hostConformance: ConformanceEngine = {
@@ -27,7 +27,7 @@ export const hostConformance: ConformanceEngine = {
     const areas = Array.from({ length: cpuCount }, (_, cpu) =>
       toLinear(boot.allocate(machine.nodeOfCpu[cpu]!, PER_CPU_BYTES, 4096)),
     );
-    const image = (scenarios as unknown as Record<string, Scenario>)[name]!.boot(boot, parameters);
+    const image = scenarioByName(name).boot(boot, parameters);
     const result = await runOnHost({
       machine,
       memory: buffers,
@@ -38,9 +38,9 @@ export const hostConformance: ConformanceEngine = {
       streams: [],
       metricCount: METRICS.length,
       counterCount: COUNTERS.length,
-      program: { module: MODULE, exportName: name },
+      program: { module: MODULE, exportName: 'namedScenario' },
       image,
-      context: parameters,
+      context: { scenario: name, parameters } satisfies NamedScenario,
     });
     if (result.lostWakes !== 0) throw new Error(`${result.lostWakes} wake-ups were lost`);
     return {

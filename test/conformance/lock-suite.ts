@@ -8,7 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { Counter } from '../../src/metrics/definition.ts';
 import { LOCKS } from '../../src/sync/registry.ts';
 import type { ConformanceEngine } from './engine.ts';
-import { Word, writesOf } from './scenarios.ts';
+import { Word, writesOf } from './lock-scenarios.ts';
 
 export interface SuiteOptions {
   readonly locks?: readonly string[];

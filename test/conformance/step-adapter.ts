@@ -1,13 +1,13 @@
 /** The step engine under the conformance suite. */
 
 import { StepEngine } from '../support/step-engine.ts';
-import type { ConformanceEngine, ConformanceOutcome, Scenario } from './engine.ts';
-import * as scenarios from './scenarios.ts';
+import type { ConformanceEngine, ConformanceOutcome } from './engine.ts';
+import { scenarioByName } from './scenario-table.ts';
 
 export const stepConformance: ConformanceEngine = {
   name: 'step',
   run(name, parameters, seed): ConformanceOutcome {
-    const scenario = (scenarios as unknown as Record<string, Scenario>)[name]!;
+    const scenario = scenarioByName(name);
     const { cpuCount } = parameters;
     const engine = new StepEngine({
       cpuCount,

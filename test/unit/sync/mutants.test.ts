@@ -16,7 +16,7 @@ import { makeQueuedSpinlock, queuedSteps } from '../../../src/sync/qspinlock.ts'
 import { makeReadWriteSemaphore, rwsemSteps } from '../../../src/sync/rwsem.ts';
 import { makeTestAndSetLock, testAndSetSteps } from '../../../src/sync/test-and-set.ts';
 import { makeTicketLock, ticketSteps } from '../../../src/sync/ticket.ts';
-import { Word } from '../../conformance/scenarios.ts';
+import { Word } from '../../conformance/lock-scenarios.ts';
 import { stepConformance } from '../../conformance/step-adapter.ts';
 
 interface Mutant {

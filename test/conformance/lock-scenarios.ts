@@ -23,14 +23,16 @@ export const Word = {
   /** Owner and count of the second lock. */
   SecondOwner: 5,
   SecondCount: 6,
-  /** Who may go next (fifo), CPUs that have ended (interrupts). */
+  /** Who may go next. */
   Gate: 7,
   /** Order of acquisitions. */
   Turn: 8,
+  /** CPUs that have started. */
+  Start: 9,
 } as const;
-const WORDS = 9;
+const WORDS = 10;
 
-function bootWords(boot: BootMemory, parameters: ScenarioParameters): ScenarioImage {
+export function bootWords(boot: BootMemory, parameters: ScenarioParameters): ScenarioImage {
   const lock = lockOf(parameters);
   const { nodeCount } = boot.machine;
   const locks: Address[] = [];
@@ -45,7 +47,19 @@ function bootWords(boot: BootMemory, parameters: ScenarioParameters): ScenarioIm
   return { locks, words };
 }
 
-function* violation(cpu: Cpu, image: ScenarioImage): Program {
+/** Nobody goes on before everybody is here: real threads start at different times. */
+export function* startTogether(
+  cpu: Cpu,
+  image: ScenarioImage,
+  parameters: ScenarioParameters,
+): Program {
+  const { hi, lo } = image.words[Word.Start]!;
+  const kind = Condition.AtLeastWrapping;
+  while (!cpu.add32(hi, lo, 1, Order.Release)) yield;
+  while (!cpu.cond32(hi, lo, kind, -1, parameters.cpuCount, Order.Acquire)) yield;
+}
+
+export function* violation(cpu: Cpu, image: ScenarioImage): Program {
   const { hi, lo } = image.words[Word.Violations]!;
   while (!cpu.add32(hi, lo, 1, Order.Relaxed)) yield;
 }
@@ -81,6 +95,7 @@ export const exclusion: Scenario = {
   *program(cpu, image, parameters) {
     const lock = lockOf(parameters);
     const { hi, lo } = image.locks[0]!;
+    yield* startTogether(cpu, image, parameters);
     for (let i = 0; i < parameters.rounds; i++) {
       yield lock.acquire(cpu, hi, lo);
       yield* criticalSection(cpu, image, Word.Owner, Word.Count);
@@ -97,6 +112,7 @@ export const overlapping: Scenario = {
     const lock = lockOf(parameters);
     const first = image.locks[0]!;
     const second = image.locks[1]!;
+    yield* startTogether(cpu, image, parameters);
     for (let i = 0; i < parameters.rounds; i++) {
       yield lock.acquire(cpu, first.hi, first.lo);
       yield* criticalSection(cpu, image, Word.Owner, Word.Count);
@@ -117,6 +133,7 @@ export const readersAndWriters: Scenario = {
   *program(cpu, image, parameters) {
     const lock = lockOf(parameters) as ReadWriteLock;
     const { hi, lo } = image.locks[0]!;
+    yield* startTogether(cpu, image, parameters);
     for (let i = 0; i < parameters.rounds; i++) {
       if (cpu.id % 2 === 1 || i % 4 === 3) {
         yield lock.acquire(cpu, hi, lo);
@@ -225,17 +242,13 @@ export const interrupted: Scenario = {
   *program(cpu, image, parameters) {
     const lock = lockOf(parameters);
     const { hi, lo } = image.locks[0]!;
-    const gate = image.words[Word.Gate]!;
     cpu.setInterrupt(VECTOR, function* (self: Cpu): Program {
       const second = image.locks[1]!;
       yield lock.acquire(self, second.hi, second.lo);
       yield* criticalSection(self, image, Word.SecondOwner, Word.SecondCount);
       yield lock.release(self, second.hi, second.lo);
     });
-    while (!cpu.add32(gate.hi, gate.lo, 1, Order.Release)) yield;
-    const all = parameters.cpuCount;
-    const kind = Condition.AtLeastWrapping;
-    while (!cpu.cond32(gate.hi, gate.lo, kind, -1, all, Order.Acquire)) yield;
+    yield* startTogether(cpu, image, parameters);
     for (let i = 0; i < parameters.rounds; i++) {
       if (cpu.id === 0) {
         const target = 1 + (i % (parameters.cpuCount - 1));
