@@ -1,6 +1,6 @@
 /**
- * The machines that come with numalab: src/machine/profiles/NAME.json, read by URL. They are checked
- * against the schema by tests, not at every start.
+ * The machines that come with numalab: src/machine/profiles/NAME.json, read by URL. They are
+ * checked against the schema by tests, not at every start.
  */
 
 import { readdirSync, readFileSync } from 'node:fs';

@@ -27,7 +27,7 @@ const DEPTH_MAX = 64;
 export interface MachineDocument {
   readonly path: string;
   readonly data: unknown;
-  /** "file.yaml:3:11" of a dotted name, as deep as the file goes. `key`: of the key, not the value. */
+  /** "file.yaml:3:11" of a dotted name, as deep as the file goes; with `key`, of the key itself. */
   locate(dotted: string, key?: boolean): string;
 }
 

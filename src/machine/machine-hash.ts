@@ -21,5 +21,6 @@ export function sortedJson(value: unknown): string {
     return `[${Array.from(value as Float64Array, sortedJson).join(',')}]`;
   }
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-  return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${sortedJson(item)}`).join(',')}}`;
+  const members = entries.map(([key, item]) => `${JSON.stringify(key)}:${sortedJson(item)}`);
+  return `{${members.join(',')}}`;
 }

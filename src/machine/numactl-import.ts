@@ -1,7 +1,7 @@
 /**
- * The text of `numactl -H` from a real machine to a machine file. It tells CPUs, memory sizes and the
- * SLIT of each node. All else comes from a machine that the user names as alike, written out in full
- * and labelled an estimate, so that every gap can be seen and filled.
+ * The text of `numactl -H` from a real machine to a machine file. It tells CPUs, memory sizes and
+ * the SLIT of each node. All else comes from a machine that the user names as alike, written out
+ * in full and labelled an estimate, so that every gap can be seen and filled.
  *
  * Sockets are not in the text: nodes closer than 20 (what ACPI calls remote) count as one socket.
  * Clusters and dies come from the model machine where its size of them divides every node.

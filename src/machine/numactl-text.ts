@@ -1,6 +1,7 @@
 /**
- * Reads what `numactl -H` prints. Node numbers may have holes (`available: 2 nodes (0,8)`), sizes may
- * be missing, distances may be absent; nodes are renumbered from 0 in the order of their numbers.
+ * Reads what `numactl -H` prints. Node numbers may have holes (`available: 2 nodes (0,8)`), sizes
+ * may be missing, distances may be absent; nodes are renumbered from 0 in the order of their
+ * numbers.
  */
 
 import { UserError } from '../base/errors.ts';

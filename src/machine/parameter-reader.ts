@@ -23,6 +23,8 @@ const COUNT_MAX = 2 ** 32;
 export class ParameterReader {
   readonly #profile: Profile;
   readonly #clockMhz: number;
+  /** What the machine is made from: figures of tiers that it lacks are no part of it. */
+  readonly #used = new Set<string>();
 
   constructor(profile: Profile) {
     this.#profile = profile;
@@ -32,10 +34,6 @@ export class ParameterReader {
 
   get clockMhz(): number {
     return this.#clockMhz;
-  }
-
-  has(name: string): boolean {
-    return this.#profile.values.has(name);
   }
 
   /** A required number in base units (picoseconds, bytes, bytes per second, count). */
@@ -58,7 +56,7 @@ export class ParameterReader {
 
   word<T extends string>(name: string): T {
     const row = rowOf(name);
-    const raw = this.#profile.values.get(name);
+    const raw = this.#take(name);
     if (raw === undefined) throw missing(row, '');
     const word = String(raw.value);
     const fits = row.choices === undefined ? word !== '' : row.choices.includes(word);
@@ -72,7 +70,7 @@ export class ParameterReader {
   }
 
   flag(name: string): boolean {
-    const raw = this.#profile.values.get(name);
+    const raw = this.#take(name);
     if (raw === undefined) throw missing(rowOf(name), '');
     if (typeof raw.value === 'boolean') return raw.value;
     throw new ProfileError(name, `expected true or false, got ${raw.value}; would be right: true`);
@@ -92,6 +90,7 @@ export class ParameterReader {
       if (value !== undefined) record[name] = provenanceOf(value, '');
     }
     for (const { name, unit } of MACHINE_PARAMETERS) {
+      if (!this.#used.has(name)) continue;
       const value = values.get(name);
       if (value !== undefined) record[name] = provenanceOf(value, unit);
       else if (name.startsWith('costs.')) record[name] = estimatedCost(name.slice(6));
@@ -99,8 +98,13 @@ export class ParameterReader {
     return record;
   }
 
+  #take(name: string): ProfileValue | undefined {
+    this.#used.add(name);
+    return this.#profile.values.get(name);
+  }
+
   #number(row: MachineParameter, clockMhz: number): number | undefined {
-    const raw = this.#profile.values.get(row.name);
+    const raw = this.#take(row.name);
     if (raw === undefined) {
       if (row.required) throw missing(row, '');
       return undefined;

@@ -1,11 +1,12 @@
 /**
  * A machine profile as data: what a JSON or YAML file says, flattened to one value per dotted
- * parameter name, each with unit, source and confidence. Files nest (`latency: { dramLocal: ... }`),
- * and write a value in full, `{ value, unit, source, confidence, note }`, or, in a user's file,
- * as a bare number or word. A bare value has no source, so it is labelled an estimate.
+ * parameter name, each with unit, source and confidence. Files nest sections, and write a value in
+ * full, `{ value, unit, source, confidence, note }`, or, in a user's file, as a bare number or
+ * word. A bare value has no source, so it is labelled an estimate.
  *
  * `base: NAME` takes every parameter that the file is silent about from another profile. Topology
  * is taken over as a whole or not at all: lists of another machine's nodes fit no other cpus list.
+ * A measured matrix of the base gives way to any memory latency that the file itself names.
  */
 
 import { UserError } from '../base/errors.ts';
@@ -63,8 +64,7 @@ export function toProfile(raw: RawProfile, fallbackName: string, base?: Profile)
   }
   const values = new Map<string, ProfileValue>();
   for (const [name, value] of base?.values ?? []) {
-    const perNode = TOPOLOGY_PARAMETERS.some((parameter) => parameter.name === name);
-    if (!perNode || !own.has('topology.cpus')) values.set(name, value);
+    if (!isOverruled(name, own)) values.set(name, value);
   }
   for (const [name, value] of own) values.set(name, value);
   return {
@@ -73,6 +73,14 @@ export function toProfile(raw: RawProfile, fallbackName: string, base?: Profile)
     architecture: raw.architecture ?? base?.architecture ?? 'arm64',
     values,
   };
+}
+
+/** Is a value of the base out of place beside what the file itself says? */
+function isOverruled(name: string, own: ReadonlyMap<string, ProfileValue>): boolean {
+  const perNode = TOPOLOGY_PARAMETERS.some((parameter) => parameter.name === name);
+  if (perNode && own.has('topology.cpus')) return true;
+  const tiers = ['latency.dramLocal', 'latency.dramCrossDie', 'latency.dramRemote'];
+  return name === 'latency.dramMatrix' && tiers.some((tier) => own.has(tier));
 }
 
 function lookUp(raw: RawProfile, dotted: string): unknown {

@@ -35,6 +35,7 @@ export function showMachine(machine: Machine): string {
     '',
     ...sums(machine),
     '',
+    ...oddNodes(machine),
     `Parameters (${estimates.length} of ${Object.keys(provenance).length} are estimates)`,
     ...parameters(machine),
     '',
@@ -125,6 +126,25 @@ function sums(machine: Machine): string[] {
   return lines;
 }
 
+/** How nodes without CPUs or memory behave. */
+function oddNodes(machine: Machine): string[] {
+  const { nodeCount, memoryBytesOfNode, hopPs } = machine;
+  const lines: string[] = [];
+  for (let node = 0; node < nodeCount; node++) {
+    if (!machine.nodeOfCpu.includes(node))
+      lines.push(`Node ${node} has no CPUs: nothing runs there`);
+    if (memoryBytesOfNode[node] !== 0) continue;
+    let nearest = -1;
+    for (let other = 0; other < nodeCount; other++) {
+      if (memoryBytesOfNode[other] === 0) continue;
+      const hop = hopPs[node * nodeCount + other]!;
+      if (nearest < 0 || hop < hopPs[node * nodeCount + nearest]!) nearest = other;
+    }
+    lines.push(`Node ${node} has no memory: what it allocates comes from node ${nearest}`);
+  }
+  return lines.length === 0 ? [] : [...lines, ''];
+}
+
 function parameters(machine: Machine): string[] {
   const rows = Object.entries(machine.provenance);
   const long: string[] = [];
@@ -143,9 +163,9 @@ function parameters(machine: Machine): string[] {
   const header = ['parameter', 'value', 'unit', 'confidence', 'source'];
   const table = [header, ...cells];
   const widths = header.map((_, index) => Math.max(...table.map((row) => row[index]!.length)));
-  const lines = table.map(
-    (row) =>
-      `  ${row.map((cell, index) => (index === 4 ? cell : cell.padEnd(widths[index]!))).join('  ')}`,
-  );
+  const lines = table.map((row) => {
+    const padded = row.map((cell, index) => (index === 4 ? cell : cell.padEnd(widths[index]!)));
+    return `  ${padded.join('  ')}`;
+  });
   return [...lines, ...long];
 }

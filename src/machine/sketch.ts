@@ -1,4 +1,7 @@
-/** A sketch of a machine in box-drawing characters: sockets one below the other, nodes side by side. */
+/**
+ * A sketch of a machine in box-drawing characters: sockets one below the other, nodes side by
+ * side.
+ */
 
 import { formatCpulist } from '../base/parse-cpulist.ts';
 import { formatBytes } from '../base/units.ts';

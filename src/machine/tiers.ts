@@ -1,8 +1,8 @@
 /**
- * Latency figures by pair of nodes, from the tiers of a profile (own node, other node of the socket,
- * other socket) or, where somebody has measured it, from a whole matrix. A measured matrix may be
- * unsymmetrical by some nanoseconds, as the published ones are: the way between two nodes takes the
- * smaller direction, and the rest becomes the extra of its direction.
+ * Latency figures by pair of nodes, from the tiers of a profile (own node, other node of the
+ * socket, other socket) or, where somebody has measured it, from a whole matrix. A measured matrix
+ * may be unsymmetrical by some nanoseconds, as the published ones are: the way between two nodes
+ * takes the smaller direction, and the rest becomes the extra of its direction.
  */
 
 import type { ParameterReader } from './parameter-reader.ts';

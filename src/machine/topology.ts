@@ -137,10 +137,8 @@ function memoryOf(profile: Profile, nodeCount: number): Float64Array {
   const name = 'topology.memory';
   const list = listOf(profile, name);
   if (list === undefined) {
-    throw new ProfileError(
-      name,
-      `missing: expected a size per node; would be right: ['64G'${", '64G'".repeat(nodeCount - 1)}]`,
-    );
+    const sizes = Array(nodeCount).fill("'64G'").join(', ');
+    throw new ProfileError(name, `missing: expected a size per node; would be right: [${sizes}]`);
   }
   checkLength(name, list, nodeCount);
   const bytesOfNode = Float64Array.from(list as readonly Scalar[], (text, node) => {

@@ -1,6 +1,6 @@
 /**
- * Machine files of the user's own: read, checked against the schema and resolved. Every complaint is
- * one line: `file.yaml:3:11: latency.dramLocal: expected ..., got ...; would be right: ...`.
+ * Machine files of the user's own: read, checked against the schema and resolved. Every complaint
+ * is one line: `file.yaml:3:11: latency.dramLocal: expected ..., got ...; would be right: ...`.
  */
 
 import { basename, extname } from 'node:path';

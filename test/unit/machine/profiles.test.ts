@@ -139,6 +139,13 @@ describe.each(NAMES)('%s', (name) => {
     expect(estimates).not.toContain('latency.dramMatrix');
   });
 
+  it('lists no figures of tiers that the machine lacks', () => {
+    const names = Object.keys(machine.provenance);
+    const sockets = new Set(machine.socketOfNode).size;
+    if (sockets === 1) expect(names.join()).not.toMatch(/Remote|CrossSocket|\.remote/);
+    if (sockets === nodeCount) expect(names.join()).not.toMatch(/CrossDie|crossDie/);
+  });
+
   it('can be sent to a worker thread as it is', () => {
     expect(structuredClone(machine)).toEqual(machine);
   });

@@ -3,6 +3,7 @@
 import { expect, it } from 'vitest';
 import { loadMachine, machineNames } from '../../../src/machine/catalog.ts';
 import { NOT_MODELLED, showMachine } from '../../../src/machine/show.ts';
+import { parseUserMachine } from '../../../src/machine/user-file.ts';
 
 it.each(machineNames())('shows every parameter of %s with source and confidence', (name) => {
   const machine = loadMachine(name);
@@ -33,4 +34,11 @@ it('draws boxes that close', () => {
     expect(new Set(drawn.map((line) => line.length)).size, name).toBe(1);
     expect(drawn.join('')).toContain('node 0');
   }
+});
+
+it('says how nodes without CPUs or memory behave', () => {
+  const text = "base: graviton4_2p\ntopology: { cpus: ['0-3', ''], memory: [0, 64G] }\n";
+  const shown = showMachine(parseUserMachine('x.yaml', text));
+  expect(shown).toContain('Node 0 has no memory: what it allocates comes from node 1');
+  expect(shown).toContain('Node 1 has no CPUs: nothing runs there');
 });

@@ -75,6 +75,13 @@ describe('a good file', () => {
     expect([...machine.nodeOfCpu]).toEqual([0, 0, 0, 0]);
   });
 
+  it('puts its own memory latency above a measured matrix of the base', () => {
+    const tiers = 'dramLocal: 100, dramCrossDie: 120, dramRemote: 200';
+    const machine = parseUserMachine('x.yaml', `base: xeon_spr_2p\nlatency: { ${tiers} }\n`);
+    expect([...machine.dramPsOfNode]).toEqual(Array(8).fill(100_000));
+    expect(machine.provenance).not.toHaveProperty(['latency.dramMatrix']);
+  });
+
   it('has the same hash as the machine whose numbers it repeats', () => {
     const same = parseUserMachine('x.yaml', `${BASE}latency: { dramRemote: 256.6 }\n`);
     expect(same.hash).toBe(loadMachine('graviton4_2p').hash);
