@@ -81,7 +81,6 @@ function parserOf(command: Command) {
     })
     .option('help', { alias: 'h', type: 'boolean', description: 'this text' });
   for (const option of command.options) parser.option(option.name, describe(option));
-  for (const [line, what] of command.examples) parser.example(line, what);
   return parser.wrap(100);
 }
 
@@ -107,7 +106,9 @@ function parse(command: Command, argv: readonly string[]): { args: Arguments; wa
 }
 
 async function commandHelp(command: Command, argv: readonly string[]): Promise<string> {
-  const text = await parserOf(command).getHelp();
+  const examples = command.examples.map(([line, what]) => `  ${line}\n      ${what}`);
+  const options = await parserOf(command).getHelp();
+  const text = examples.length === 0 ? options : [options, '', 'Examples:', ...examples].join('\n');
   const { args } = parse(command, [...argv, '--help']);
   const more = (await command.help?.(args)) ?? '';
   return more === '' ? text : `${text}\n\n${more}`;
