@@ -481,7 +481,7 @@ export class Home {
       const queued = Math.max(0, this.#channelFree - start);
       this.#memoryBusy(start);
       at = start + queued + m.dramPsOfNode[this.node]! + extra;
-      this.#fillLlc(line, false, start);
+      if (this.llc.insertAbsent(line, false)) this.#memoryBusy(start);
     }
     return to === this.node ? at : Math.max(at, this.#takeLink(to, at));
   }
@@ -510,7 +510,8 @@ export class Home {
     const record = directory.find(line);
     if (record < 0 || directory.owner(record) !== queue.cpu[message]) return;
     directory.setOwner(record, -1);
-    this.#fillLlc(line, queue.a[message] === 1, now);
+    // A clean victim is an address without data.
+    if (queue.a[message] === 1) this.#fillLlc(line, true, now);
     this.#dropIfSilent(record, now);
   }
 

@@ -39,6 +39,18 @@ const EMPTY = new Int32Array(0);
 const NO_PAGE_HI = 0x7fffffff;
 const VA_BITS = 48;
 
+// Pages used lately: a direct-mapped copy of L1 TLB entries cut to 4 KiB, eight words a slot.
+const SLOT_MASK = 63;
+const SLOT_SHIFT = 3;
+const SLOT_PAGE_LO = 0;
+const SLOT_PAGE_HI = 1;
+const SLOT_CONTEXT = 2;
+const SLOT_GENERATION = 3;
+const SLOT_ENTRY = 4;
+const SLOT_WRITABLE = 5;
+const SLOT_PA_HI = 6;
+const SLOT_PA_LO = 7;
+
 export class TranslatingCpu extends CachedCpu {
   regime: Regime = Regime.Host;
   readonly exception: Exception = {
@@ -58,6 +70,8 @@ export class TranslatingCpu extends CachedCpu {
   protected pagePaLo = 0;
   protected pageWritable = 0;
   protected pageZone: Int32Array = EMPTY;
+  readonly #slots = new Int32Array((SLOT_MASK + 1) << SLOT_SHIFT).fill(NO_PAGE_HI);
+  readonly #slotZones: Int32Array[] = new Array(SLOT_MASK + 1).fill(EMPTY);
   /** Physical address of the access under way. */
   protected accessPaHi = 0;
   protected accessPaLo = 0;
@@ -149,6 +163,24 @@ export class TranslatingCpu extends CachedCpu {
 
   /** L1 TLB hit with the right to read or write: the page becomes the one used last. */
   protected findPage(aHi: number, aLo: number, write: number): boolean {
+    const slots = this.#slots;
+    const at = ((aLo >>> 12) & SLOT_MASK) << SLOT_SHIFT;
+    if (
+      slots[at + SLOT_PAGE_LO] === (aLo & ~0xfff) &&
+      slots[at + SLOT_PAGE_HI] === aHi &&
+      slots[at + SLOT_CONTEXT] === this.#context &&
+      slots[at + SLOT_GENERATION] === this.dtlb.generation &&
+      slots[at + SLOT_WRITABLE]! >= write
+    ) {
+      this.dtlb.touch(slots[at + SLOT_ENTRY]!);
+      this.pageHi = aHi;
+      this.pageLo = aLo & ~0xfff;
+      this.pagePaHi = slots[at + SLOT_PA_HI]!;
+      this.pagePaLo = slots[at + SLOT_PA_LO]!;
+      this.pageWritable = slots[at + SLOT_WRITABLE]!;
+      this.pageZone = this.#slotZones[at >> SLOT_SHIFT]!;
+      return true;
+    }
     const i = this.dtlb.lookup(this.#context, aHi, aLo);
     if (i < 0) return false;
     const right = write === 1 ? PERM_WRITE : PERM_READ;
@@ -167,6 +199,23 @@ export class TranslatingCpu extends CachedCpu {
     this.#accessShift = dtlb.stage1Shift[i]!;
     this.pageWritable = (dtlb.permissions[i]! & PERM_WRITE) !== 0 ? 1 : 0;
     this.pageZone = this.zoneOf(this.pagePaHi, this.pagePaLo);
+    this.#keepSlot(i);
+  }
+
+  /** Remembers the page used last for findPage; valid while the L1 TLB loses nothing. */
+  #keepSlot(entry: number): void {
+    const slots = this.#slots;
+    const slot = (this.pageLo >>> 12) & SLOT_MASK;
+    const at = slot << SLOT_SHIFT;
+    slots[at + SLOT_PAGE_LO] = this.pageLo;
+    slots[at + SLOT_PAGE_HI] = this.pageHi;
+    slots[at + SLOT_CONTEXT] = this.#context;
+    slots[at + SLOT_GENERATION] = this.dtlb.generation;
+    slots[at + SLOT_ENTRY] = entry;
+    slots[at + SLOT_WRITABLE] = this.pageWritable;
+    slots[at + SLOT_PA_HI] = this.pagePaHi;
+    slots[at + SLOT_PA_LO] = this.pagePaLo;
+    this.#slotZones[slot] = this.pageZone;
   }
 
   #useAddress(aLo: number): void {

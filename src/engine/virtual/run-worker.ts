@@ -19,12 +19,15 @@ import { Worker } from './worker.ts';
 /** Windows between two looks at the abort word when a worker is alone. */
 const ABORT_CHECK_WINDOWS = 256;
 
-/** Hears now and then how far a worker is, for displays: latest progress and operations so far. */
-export type Observer = (emulatedPs: number, marks: number) => void;
+/**
+ * Hears now and then how far a worker is, for displays and for choosing the number of workers:
+ * latest progress, operations and memory accesses so far.
+ */
+export type Observer = (emulatedPs: number, marks: number, accesses: number) => void;
 
 /** Looks at the clock between two calls of the observer. */
 const SHOW_EVERY = 64;
-const SHOW_INTERVAL_MS = 200;
+const SHOW_INTERVAL_MS = 50;
 
 /** Runs one worker to the end. Synchronous: call it inside a worker thread (or a test). */
 export function runWorker(
@@ -159,7 +162,8 @@ class WorkerRun {
     const now = performance.now();
     if (now - this.#shownAtMs < SHOW_INTERVAL_MS) return;
     this.#shownAtMs = now;
-    this.#observe(this.#worker.lastProgressPs, this.#worker.marks);
+    const worker = this.#worker;
+    this.#observe(worker.lastProgressPs, worker.marks, worker.accesses());
   }
 
   /** No window that starts here or later runs unless an operation completes before. */

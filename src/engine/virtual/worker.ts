@@ -11,6 +11,7 @@ import type { LossKind, RequestKind } from '../../cache/line-state.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { lineOf, nodeOf } from '../../memory/physical-address.ts';
 import { PhysicalMemory } from '../../memory/physical-memory.ts';
+import { Counter } from '../../metrics/definition.ts';
 import { Recorder } from '../../metrics/recorder.ts';
 import { DvmAgent, type DvmPort } from '../../translation/dvm-agent.ts';
 import { Calendar } from './calendar.ts';
@@ -72,6 +73,15 @@ export class Worker implements Fabric, HomePort, DvmPort {
     });
     this.#buildNodes();
     this.#buildCpus();
+  }
+
+  /** Data accesses performed so far by all CPUs of this worker. */
+  accesses(): number {
+    let sum = 0;
+    for (const { counters } of this.cpus) {
+      sum += counters[Counter.L1Hits]! + counters[Counter.L2Hits]! + counters[Counter.Misses]!;
+    }
+    return sum;
   }
 
   #buildNodes(): void {
