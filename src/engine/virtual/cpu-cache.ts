@@ -8,7 +8,7 @@
 
 import { assert } from '../../base/assert.ts';
 import { mix32 } from '../../base/random.ts';
-import { Source } from '../../cache/home.ts';
+import { Source } from '../../cache/line-service.ts';
 import { LineState, LossKind, RequestKind } from '../../cache/line-state.ts';
 import { TagArray } from '../../cache/tag-array.ts';
 import { lineOf, nodeOf } from '../../memory/physical-address.ts';

@@ -218,13 +218,13 @@ class WorkerRun {
       histograms: worker.recorder.snapshot(),
       symbols: this.#spec.symbols.map((symbol, index) => ({
         name: symbol.name,
-        local: homes.reduce((sum, home) => sum + (home.traffic[2 * index] ?? 0), 0),
-        remote: homes.reduce((sum, home) => sum + (home.traffic[2 * index + 1] ?? 0), 0),
+        local: homes.reduce((sum, home) => sum + (home.lines.traffic[2 * index] ?? 0), 0),
+        remote: homes.reduce((sum, home) => sum + (home.lines.traffic[2 * index + 1] ?? 0), 0),
       })),
       ending: this.#ending,
       windows: worker.windows,
       meetings: this.meeting.meetings,
-      transactions: homes.reduce((sum, home) => sum + home.transactions, 0),
+      transactions: homes.reduce((sum, home) => sum + home.lines.transactions, 0),
       ties: homes.reduce((sum, home) => sum + home.queue.ties, 0),
     };
   }

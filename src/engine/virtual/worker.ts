@@ -6,7 +6,8 @@
  */
 
 import { assert } from '../../base/assert.ts';
-import { Home, type HomePort, type Source } from '../../cache/home.ts';
+import { Home } from '../../cache/home.ts';
+import type { HomePort, Source } from '../../cache/line-service.ts';
 import type { LossKind, RequestKind } from '../../cache/line-state.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { lineOf, nodeOf } from '../../memory/physical-address.ts';
@@ -92,7 +93,7 @@ export class Worker implements Fabric, HomePort, DvmPort {
     for (let node = 0; node < machine.nodeCount; node++) {
       if (spec.workerOfNode[node] !== this.index) continue;
       const home = new Home(node, machine, spec.seed, this);
-      home.nameLines(symbolLines(spec, node), spec.symbols.length);
+      home.lines.nameLines(symbolLines(spec, node), spec.symbols.length);
       this.#homeByNode[node] = home;
       this.homes.push(home);
       if (!activeNodes.includes(node)) continue;

@@ -1,0 +1,296 @@
+/**
+ * What a home does when it serves a request for a line: the table of the directory protocol (ER 1.2).
+ * Each case computes the time of the grant, posts the losses, and says from when the line is free
+ * for shared and for exclusive requests.
+ *
+ * Invariant, asserted: a grant is never earlier than a loss of the line plus the way from the loser
+ * to the winner.
+ */
+
+import { assert } from '../base/assert.ts';
+import type { Machine } from '../machine/machine.ts';
+import { Directory } from './directory.ts';
+import { HomeTiming } from './home-timing.ts';
+import { LastLevelCache } from './last-level-cache.ts';
+import { LineState, LossKind, RequestKind } from './line-state.ts';
+
+/** Where an answer came from; counted by the CPU that asked. */
+export const Source = { Upgrade: 0, LastLevel: 1, Memory: 2, Transfer: 3, None: 4 } as const;
+export type Source = (typeof Source)[keyof typeof Source];
+
+/** How a home reaches the CPUs. */
+export interface HomePort {
+  /** The CPU gets the line it asked for at `timePs`. `fromNode`: node that the data came from. */
+  grant(cpu: number, timePs: number, state: number, source: Source, fromNode: number): void;
+  /** The CPU loses its copy at the start of the window that begins at `effectPs`. */
+  lose(
+    cpu: number,
+    effectPs: number,
+    paHi: number,
+    paLo: number,
+    kind: LossKind,
+    wakePs: number,
+  ): void;
+}
+
+export class LineService {
+  readonly directory: Directory;
+  readonly llc: LastLevelCache;
+  readonly timing: HomeTiming;
+  /** Cache-to-cache transfers by symbol of the line: [local, remote] pairs; see nameLines. */
+  traffic = new Float64Array(0);
+  /** Requests served. */
+  transactions = 0;
+  readonly #machine: Machine;
+  readonly #port: HomePort;
+  #symbolOfLine: Int16Array = new Int16Array(0);
+  // The request being served.
+  #cpu = 0;
+  #paHi = 0;
+  #paLo = 0;
+  /** Way back from the home to the CPU that asked. */
+  #back = 0;
+
+  constructor(node: number, machine: Machine, seed: number, port: HomePort) {
+    this.#machine = machine;
+    this.#port = port;
+    this.directory = new Directory(machine.cpuCount);
+    this.llc = new LastLevelCache(machine.llc);
+    this.timing = new HomeTiming(node, machine, seed);
+  }
+
+  /** Counts transfers of named lines: `symbolOfLine[line]` = symbol + 1, 0 = none. */
+  nameLines(symbolOfLine: Int16Array, symbolCount: number): void {
+    this.#symbolOfLine = symbolOfLine;
+    this.traffic = new Float64Array(2 * symbolCount);
+  }
+
+  /** Serves one request whose line is free for it. `hadCopy`: a shared copy when it asked. */
+  serve(
+    record: number,
+    cpu: number,
+    paHi: number,
+    paLo: number,
+    kind: RequestKind,
+    hadCopy: boolean,
+    now: number,
+  ): void {
+    this.transactions++;
+    const { directory, timing } = this;
+    this.#cpu = cpu;
+    this.#paHi = paHi;
+    this.#paLo = paLo;
+    this.#back = timing.hopToCpu(cpu);
+    const start = timing.takePort(directory.lineOf(record), now);
+    const owner = directory.owner(record);
+    assert(owner !== cpu || kind === RequestKind.Flush, 'the owner of a line asks for it again');
+    if (kind === RequestKind.Read || kind === RequestKind.Fetch) {
+      if (owner >= 0) this.#readFromOwner(record, start, owner);
+      else this.#readFromHome(record, start, kind === RequestKind.Fetch);
+    } else if (kind === RequestKind.Flush) {
+      this.#flush(record, start);
+    } else if (owner >= 0) {
+      this.#takeFromOwner(record, start, owner);
+    } else {
+      this.#takeFromSharers(record, start, hadCopy, kind === RequestKind.WriteNoData);
+    }
+  }
+
+  #readFromOwner(record: number, start: number, owner: number): void {
+    const { directory, timing } = this;
+    const cpu = this.#cpu;
+    const grant = this.#transfer(record, start, owner, LossKind.Downgrade);
+    const dataHere = start + timing.transferPs(owner, cpu) + 2 * timing.hopToCpu(owner);
+    directory.setOwner(record, -1);
+    directory.addSharer(record, owner);
+    directory.addSharer(record, cpu);
+    directory.setFree(record, dataHere, Math.max(grant + this.#back, dataHere));
+    this.fillLlc(directory.lineOf(record), true, start);
+    this.#port.grant(
+      cpu,
+      grant,
+      LineState.Shared,
+      Source.Transfer,
+      this.#machine.nodeOfCpu[owner]!,
+    );
+  }
+
+  #readFromHome(record: number, start: number, fetch: boolean): void {
+    const { directory } = this;
+    const cpu = this.#cpu;
+    const line = directory.lineOf(record);
+    const inLlc = this.llc.has(line);
+    const grant = this.#data(line, start, inLlc) + this.#back;
+    const source = inLlc ? Source.LastLevel : Source.Memory;
+    const free = grant + this.#back;
+    if (directory.hasSharers(record) || fetch) {
+      directory.addSharer(record, cpu);
+      const exclusive = Math.max(directory.freeExclusive(record), free);
+      directory.setFree(record, directory.freeShared(record), exclusive);
+      this.#port.grant(cpu, grant, LineState.Shared, source, this.timing.node);
+    } else {
+      directory.setOwner(record, cpu);
+      directory.setFree(record, free, free);
+      this.#port.grant(cpu, grant, LineState.Exclusive, source, this.timing.node);
+    }
+  }
+
+  #takeFromOwner(record: number, start: number, owner: number): void {
+    const { directory } = this;
+    const cpu = this.#cpu;
+    const grant = this.#transfer(record, start, owner, LossKind.Invalidate);
+    const free = grant + this.#back;
+    directory.setOwner(record, cpu);
+    directory.setFree(record, free, free);
+    const from = this.#machine.nodeOfCpu[owner]!;
+    this.#port.grant(cpu, grant, LineState.Exclusive, Source.Transfer, from);
+  }
+
+  /** No owner. The home believes that the CPU has a copy only if it still lists it (ER-D6). */
+  #takeFromSharers(record: number, start: number, hadCopy: boolean, noData: boolean): void {
+    const { directory } = this;
+    const cpu = this.#cpu;
+    const line = directory.lineOf(record);
+    const upgrade = noData || (hadCopy && directory.shares(record, cpu));
+    const inLlc = !upgrade && this.llc.has(line);
+    const dataAt = upgrade ? start + this.#machine.upgradePs : this.#data(line, start, inLlc);
+    const ackAt = this.#invalidateSharers(record, start, cpu);
+    const grant = Math.max(dataAt, ackAt) + this.#back;
+    directory.clearSharers(record);
+    directory.setOwner(record, cpu);
+    directory.setFree(record, grant + this.#back, grant + this.#back);
+    const source = upgrade ? Source.Upgrade : inLlc ? Source.LastLevel : Source.Memory;
+    this.#port.grant(cpu, grant, LineState.Exclusive, source, this.timing.node);
+  }
+
+  /** DC CIVAC: every copy goes, memory is up to date, nobody owns the line. */
+  #flush(record: number, start: number): void {
+    const { directory, timing } = this;
+    const hadOwner = directory.owner(record) >= 0;
+    const ackAt = this.#removeCopies(record, this.#paHi, this.#paLo, start);
+    if (hadOwner) timing.takeChannel(start, 1);
+    if (this.llc.remove(directory.lineOf(record))) timing.takeChannel(start, 1);
+    const grant = Math.max(ackAt, start + this.#machine.lookaheadPs) + this.#back;
+    directory.setFree(record, grant + this.#back, grant + this.#back);
+    this.#port.grant(this.#cpu, grant, LineState.Invalid, Source.None, timing.node);
+  }
+
+  /**
+   * A page of memory without bytes in one service: waits until its lines are free, removes every
+   * copy, takes channel time for all of it. The CPU adds the cost per line itself. Returns from when
+   * the lines are free again; their records stay until then.
+   */
+  servePage(cpu: number, paHi: number, paLo: number, bytes: number, now: number): number {
+    this.transactions++;
+    const { directory, timing } = this;
+    const first = ((paHi & 63) << 26) | (paLo >>> 6);
+    const lines = bytes / 64;
+    this.#back = timing.hopToCpu(cpu);
+    let start = timing.takePort(first, now);
+    for (let i = 0; i < lines; i++) {
+      const record = directory.find((first + i) | 0);
+      if (record >= 0) start = Math.max(start, directory.freeExclusive(record));
+    }
+    let ackAt = start + this.#machine.lookaheadPs;
+    for (let i = 0; i < lines; i++) {
+      const line = (first + i) | 0;
+      this.llc.remove(line);
+      const record = directory.find(line);
+      if (record < 0) continue;
+      const hi = (paHi & ~63) | (line >>> 26);
+      ackAt = Math.max(ackAt, this.#removeCopies(record, hi, line << 6, start));
+    }
+    timing.takeChannel(start, lines);
+    const grant = Math.max(ackAt, timing.channelFreePs) + this.#back;
+    const free = grant + this.#back;
+    for (let i = 0; i < lines; i++) {
+      const record = directory.find((first + i) | 0);
+      if (record >= 0) directory.setFree(record, free, free);
+    }
+    this.#port.grant(cpu, grant, LineState.Invalid, Source.None, timing.node);
+    return free;
+  }
+
+  /** Removes every copy of a line; returns when the last answer is here. */
+  #removeCopies(record: number, paHi: number, paLo: number, start: number): number {
+    const { directory, timing } = this;
+    this.#paHi = paHi;
+    this.#paLo = paLo;
+    let ackAt = this.#invalidateSharers(record, start, -1);
+    const owner = directory.owner(record);
+    if (owner >= 0) {
+      this.#snoop(owner, start, LossKind.Invalidate, 0);
+      ackAt = Math.max(ackAt, start + this.#machine.lookaheadPs + 2 * timing.hopToCpu(owner));
+    }
+    directory.setOwner(record, -1);
+    directory.clearSharers(record);
+    return ackAt;
+  }
+
+  /** Snoops the owner and returns when the line reaches the requester. */
+  #transfer(record: number, start: number, owner: number, kind: LossKind): number {
+    const { timing } = this;
+    const m = this.#machine;
+    const from = m.nodeOfCpu[owner]!;
+    const to = m.nodeOfCpu[this.#cpu]!;
+    const path = m.hopPs[from * m.nodeCount + to]!;
+    const effect = this.#snoop(owner, start, kind, 0);
+    let grant = start + timing.transferPs(owner, this.#cpu) + timing.hop(from) + path;
+    if (from !== to) {
+      grant = timing.takeLink(to, grant + m.transferExtraPs[from * m.nodeCount + to]!);
+    }
+    assert(grant >= effect + path, 'a grant precedes the loss plus the way to the winner');
+    this.#countTransfer(this.directory.lineOf(record), from === to);
+    return grant;
+  }
+
+  /** Invalidates all sharers but one; returns when the last acknowledgement is here. */
+  #invalidateSharers(record: number, start: number, except: number): number {
+    const { directory, timing } = this;
+    let ackAt = start;
+    let snoops = 0;
+    for (let word = 0; word < directory.sharerWords; word++) {
+      let mask = directory.sharers(record, word);
+      while (mask !== 0) {
+        const cpu = word * 32 + 31 - Math.clz32(mask & -mask);
+        mask &= mask - 1;
+        if (cpu === except) continue;
+        this.#snoop(cpu, start, LossKind.Invalidate, snoops);
+        ackAt = Math.max(ackAt, start + this.#machine.lookaheadPs + 2 * timing.hopToCpu(cpu));
+        snoops++;
+      }
+    }
+    return snoops === 0 ? start : ackAt + timing.fanOut(directory.lineOf(record), snoops);
+  }
+
+  /** Tells a CPU that it loses the line; returns the time of effect. */
+  #snoop(cpu: number, start: number, kind: LossKind, place: number): number {
+    const { timing } = this;
+    timing.snoop(cpu, start, this.#paHi, this.#paLo, place);
+    this.#port.lose(cpu, timing.effectPs, this.#paHi, this.#paLo, kind, timing.wakePs);
+    return timing.effectPs;
+  }
+
+  /** When the data of a line may leave this home, from the last-level cache or memory. */
+  #data(line: number, start: number, inLlc: boolean): number {
+    const { timing } = this;
+    const m = this.#machine;
+    const to = m.nodeOfCpu[this.#cpu]!;
+    if (inLlc) return timing.takeLink(to, start + m.llc.latencyPs);
+    const from = timing.takeChannel(start, 1);
+    if (this.llc.insertAbsent(line, false)) timing.takeChannel(start, 1);
+    const extra = m.memoryExtraPs[to * m.nodeCount + timing.node]!;
+    return timing.takeLink(to, from + m.dramPsOfNode[timing.node]! + extra);
+  }
+
+  fillLlc(line: number, dirty: boolean, start: number): void {
+    if (this.llc.insert(line, dirty)) this.timing.takeChannel(start, 1);
+  }
+
+  #countTransfer(line: number, local: boolean): void {
+    const symbol = line >= 0 && line < this.#symbolOfLine.length ? this.#symbolOfLine[line]! : 0;
+    if (symbol === 0) return;
+    const at = 2 * (symbol - 1) + (local ? 0 : 1);
+    this.traffic[at] = this.traffic[at]! + 1;
+  }
+}
