@@ -6,7 +6,6 @@
  */
 
 import { formatPs, threeDigits } from '../base/units.ts';
-import type { RunObserver } from './task.ts';
 
 export interface ProgressSink {
   readonly isTerminal: boolean;
@@ -28,7 +27,7 @@ interface Share {
   operations: number;
 }
 
-export class Progress implements RunObserver {
+export class Progress {
   readonly #sink: ProgressSink | null;
   readonly #plan: ProgressPlan;
   readonly #now: () => number;

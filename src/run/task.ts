@@ -50,7 +50,13 @@ export type Reply<Value> = { readonly value: Value } | { readonly error: ErrorDa
 
 /** What workers call on the main thread while they run. */
 export interface RunObserver {
-  progress(seedIndex: number, worker: number, emulatedPs: number, operations: number): void;
+  progress(
+    seedIndex: number,
+    worker: number,
+    emulatedPs: number,
+    operations: number,
+    accesses: number,
+  ): void;
 }
 
 export type BootReply = Reply<BootedMachine>;

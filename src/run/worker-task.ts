@@ -7,9 +7,9 @@ import type { MessagePort } from 'node:worker_threads';
 import * as Comlink from 'comlink';
 import { toErrorData } from '../base/errors.ts';
 import type { Cpu } from '../cpu/cpu.ts';
+import { raiseAbort } from '../engine/virtual/control.ts';
 import { type Observer, runWorker } from '../engine/virtual/run-worker.ts';
 import type { WorkerResult } from '../engine/virtual/spec.ts';
-import { raiseAbort } from './abort.ts';
 import { type BootedMachine, bootSeed } from './boot.ts';
 import { nodeEndpoint } from './comlink-endpoint.ts';
 import type { BootTask, EngineTask, Reply, RunObserver, Task } from './task.ts';
@@ -32,32 +32,16 @@ async function engine(task: EngineTask): Promise<WorkerResult> {
   const workload = await loadReference(task.workload);
   const { image, context, worker, seedIndex } = task;
   const watcher = task.port === null ? null : watch(task.port);
-  const tell = (emulatedPs: number, operations: number): void => {
+  const tell: Observer = (emulatedPs, operations, accesses) => {
     // Not awaited: the answer could only arrive after the run.
-    watcher?.remote.progress(seedIndex, worker, emulatedPs, operations).catch(() => {});
+    watcher?.remote.progress(seedIndex, worker, emulatedPs, operations, accesses).catch(() => {});
   };
   try {
     const program = (cpu: Cpu) => workload.program(cpu, image, context);
-    return runWorker(task.spec, worker, program, seldom(tell));
+    return runWorker(task.spec, worker, program, tell);
   } finally {
     watcher?.close();
   }
-}
-
-/** The engine reports far more often than anybody reads: one call per TELL_MS, looked at seldom. */
-const LOOK_EVERY = 16;
-const TELL_MS = 100;
-
-function seldom(tell: Observer): Observer {
-  let calls = 0;
-  let nextMs = 0;
-  return (emulatedPs, operations) => {
-    if (calls++ % LOOK_EVERY !== 0) return;
-    const now = performance.now();
-    if (now < nextMs) return;
-    nextMs = now + TELL_MS;
-    tell(emulatedPs, operations);
-  };
 }
 
 interface Watcher {
