@@ -35,7 +35,7 @@ export const hostConformance: ConformanceEngine = {
       activeCpus: areas.map((_, cpu) => cpu),
       perCpuHi: areas.map((area) => area.hi),
       perCpuLo: areas.map((area) => area.lo),
-      streams: [],
+      streams: ['think'],
       metricCount: METRICS.length,
       counterCount: COUNTERS.length,
       program: { module: MODULE, exportName: 'namedScenario' },

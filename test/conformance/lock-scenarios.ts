@@ -59,6 +59,11 @@ export function* startTogether(
   while (!cpu.cond32(hi, lo, kind, -1, parameters.cpuCount, Order.Acquire)) yield;
 }
 
+/** A pause of the CPU's own: other seeds, other overlaps, also where time decides who is first. */
+function think(cpu: Cpu): void {
+  cpu.compute((cpu.random(0) % 400) * 1000);
+}
+
 export function* violation(cpu: Cpu, image: ScenarioImage): Program {
   const { hi, lo } = image.words[Word.Violations]!;
   while (!cpu.add32(hi, lo, 1, Order.Relaxed)) yield;
@@ -97,6 +102,7 @@ export const exclusion: Scenario = {
     const { hi, lo } = image.locks[0]!;
     yield* startTogether(cpu, image, parameters);
     for (let i = 0; i < parameters.rounds; i++) {
+      think(cpu);
       yield lock.acquire(cpu, hi, lo);
       yield* criticalSection(cpu, image, Word.Owner, Word.Count);
       yield lock.release(cpu, hi, lo);
@@ -114,6 +120,7 @@ export const overlapping: Scenario = {
     const second = image.locks[1]!;
     yield* startTogether(cpu, image, parameters);
     for (let i = 0; i < parameters.rounds; i++) {
+      think(cpu);
       yield lock.acquire(cpu, first.hi, first.lo);
       yield* criticalSection(cpu, image, Word.Owner, Word.Count);
       yield lock.acquire(cpu, second.hi, second.lo);
@@ -135,6 +142,7 @@ export const readersAndWriters: Scenario = {
     const { hi, lo } = image.locks[0]!;
     yield* startTogether(cpu, image, parameters);
     for (let i = 0; i < parameters.rounds; i++) {
+      think(cpu);
       if (cpu.id % 2 === 1 || i % 4 === 3) {
         yield lock.acquire(cpu, hi, lo);
         yield* writeBoth(cpu, image);
@@ -250,6 +258,7 @@ export const interrupted: Scenario = {
     });
     yield* startTogether(cpu, image, parameters);
     for (let i = 0; i < parameters.rounds; i++) {
+      think(cpu);
       if (cpu.id === 0) {
         const target = 1 + (i % (parameters.cpuCount - 1));
         while (!cpu.ipi(target, VECTOR)) yield;

@@ -17,6 +17,8 @@ export interface SuiteOptions {
   readonly rounds: number;
   /** The engine can say who asked first. */
   readonly ordered: boolean;
+  /** Interrupt handlers run with interrupts masked, as on hardware, so that they don't nest. */
+  readonly masksInHandlers: boolean;
 }
 
 export function describeLocks(engine: ConformanceEngine, options: SuiteOptions): void {
@@ -45,7 +47,8 @@ export function describeLocks(engine: ConformanceEngine, options: SuiteOptions):
 
       if (kind === 'read-write') describeReaders(engine, lock, options);
       if (facts.fair && options.ordered) describeOrder(engine, lock, options);
-      if (!lock.startsWith('rwsem')) describeInterrupts(engine, lock, options);
+      if (options.masksInHandlers && !lock.startsWith('rwsem'))
+        describeInterrupts(engine, lock, options);
     });
   }
 }

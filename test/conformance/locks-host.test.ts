@@ -9,4 +9,5 @@ describeLocks(hostConformance, {
   cpuCounts: [2, 4],
   rounds: 300,
   ordered: false,
+  masksInHandlers: true,
 });

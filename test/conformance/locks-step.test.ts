@@ -8,4 +8,5 @@ describeLocks(stepConformance, {
   cpuCounts: [2, 3, 5],
   rounds: 6,
   ordered: true,
+  masksInHandlers: true,
 });
