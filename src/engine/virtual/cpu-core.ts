@@ -1,7 +1,7 @@
 /**
  * The part of an emulated CPU that touches nothing shared: identity, clock, measurements, counters,
- * costs, random streams. Base of the chain CpuCore <- CachedCpu <- TranslatingCpu <- MemoryCpu <-
- * VirtualCpu: one object with one shape per CPU, so that the hit path is plain field access.
+ * costs, random streams. Base of the chain CpuCore <- CachedCpu <- RegimeCpu <- ...
+ * <- VirtualCpu: one object with one shape per CPU, so that the hit path is plain field access.
  *
  * Invariants: `clock` is an integer and never decreases; `until` is `limit` when the next attempt
  * starts afresh and -1 otherwise, so that one comparison sends every special case to the slow path.

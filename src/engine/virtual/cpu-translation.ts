@@ -1,6 +1,5 @@
 /**
- * Translation in a CPU: root registers and regimes, L1 and L2 TLBs, the walker, and what a TLBI does
- * to all of them.
+ * Translation in a CPU: L1 and L2 TLBs and the walker.
  *
  * The hit path asks `page*`, a copy of the TLB entry used last cut to one 4 KiB page; it is dropped
  * whenever that entry may be gone. A TLBI that matches the walk or the access under way marks it: a
@@ -8,36 +7,20 @@
  */
 
 import { LineState, RequestKind } from '../../cache/line-state.ts';
-import type { Exception } from '../../cpu/operations.ts';
-import { FaultKind, Level, Regime, Register, Tlbi } from '../../cpu/operations.ts';
-import { isBacked, nodeOf } from '../../memory/physical-address.ts';
+import { FaultKind, Regime, Register } from '../../cpu/operations.ts';
 import { Counter, Metric } from '../../metrics/definition.ts';
-import { packContext } from '../../translation/context.ts';
 import {
   PERM_DIRTY_PENDING,
   PERM_EXEC,
   PERM_READ,
   PERM_WRITE,
 } from '../../translation/descriptors.ts';
-import {
-  GRANULE_4K,
-  GRANULE_16K,
-  GRANULE_64K,
-  type Granule,
-  stage2StartLevel,
-  startLevel,
-} from '../../translation/granule.ts';
 import { Tlb } from '../../translation/tlb.ts';
-import { TlbiMatch } from '../../translation/tlbi-match.ts';
 import { WalkCache } from '../../translation/walk-cache.ts';
-import { CachedCpu } from './cpu-cache.ts';
 import type { CpuEnvironment } from './cpu-core.ts';
+import { EMPTY_ZONE, NO_PAGE_HI, RegimeCpu } from './cpu-regime.ts';
 import { Phase, WaitFor } from './cpu-state.ts';
-import { type StageRoot, Walker, WalkResult } from './walker.ts';
-
-const EMPTY = new Int32Array(0);
-const NO_PAGE_HI = 0x7fffffff;
-const VA_BITS = 48;
+import { Walker, WalkResult } from './walker.ts';
 
 // Pages used lately: a direct-mapped copy of L1 TLB entries cut to 4 KiB, eight words a slot.
 const SLOT_MASK = 63;
@@ -51,27 +34,15 @@ const SLOT_WRITABLE = 5;
 const SLOT_PA_HI = 6;
 const SLOT_PA_LO = 7;
 
-export class TranslatingCpu extends CachedCpu {
-  regime: Regime = Regime.Host;
-  readonly exception: Exception = {
-    fsc: 0,
-    write: false,
-    instruction: false,
-    stage1Walk: false,
-    farHi: 0,
-    farLo: 0,
-    ipaHi: 0,
-    ipaLo: 0,
-  };
+export class TranslatingCpu extends RegimeCpu {
   // The page used last.
-  protected pageHi = NO_PAGE_HI;
   protected pageLo = 0;
   protected pagePaHi = 0;
   protected pagePaLo = 0;
   protected pageWritable = 0;
-  protected pageZone: Int32Array = EMPTY;
+  protected pageZone: Int32Array = EMPTY_ZONE;
   readonly #slots = new Int32Array((SLOT_MASK + 1) << SLOT_SHIFT).fill(NO_PAGE_HI);
-  readonly #slotZones: Int32Array[] = new Array(SLOT_MASK + 1).fill(EMPTY);
+  readonly #slotZones: Int32Array[] = new Array(SLOT_MASK + 1).fill(EMPTY_ZONE);
   /** Physical address of the access under way. */
   protected accessPaHi = 0;
   protected accessPaLo = 0;
@@ -79,86 +50,23 @@ export class TranslatingCpu extends CachedCpu {
   readonly itlb: Tlb;
   readonly tlb2: Tlb;
   readonly walkCache: WalkCache;
-  readonly #walker: Walker;
-  readonly #match = new TlbiMatch();
-  #walkLineHere = false;
-  #marked = false;
-  #accessVaHi = 0;
-  #accessVaLo = 0;
+  protected readonly walker: Walker;
+  protected walkLineHere = false;
+  protected marked = false;
+  protected accessVaHi = 0;
+  protected accessVaLo = 0;
   /** log2 of what the stage-1 leaf behind the access covers. */
-  #accessShift = 12;
-  #context = 0;
-  #asid = 0;
-  #vmid = 0;
-  readonly #roots: StageRoot[];
-  readonly #guestGranuleShift: number;
-  readonly #hostGranuleShift: number;
-  readonly #stage2GranuleShift: number;
+  protected accessShift = 12;
   #walkStartPs = 0;
 
   constructor(id: number, environment: CpuEnvironment) {
     super(id, environment);
     const { machine } = environment;
-    const { translation } = environment.spec;
     this.dtlb = new Tlb(machine.dtlb.entries, machine.dtlb.ways);
     this.itlb = new Tlb(machine.itlb.entries, machine.itlb.ways);
     this.tlb2 = new Tlb(machine.tlb2.entries, machine.tlb2.ways);
     this.walkCache = new WalkCache(Math.max(1, machine.walkCacheEntries));
-    this.#walker = new Walker(this.walkCache, this, machine.features.hafdbs);
-    this.#hostGranuleShift = translation.hostGranuleShift;
-    this.#guestGranuleShift = translation.guestGranuleShift;
-    this.#stage2GranuleShift = translation.stage2GranuleShift;
-    const host = granuleOf(translation.hostGranuleShift);
-    const guest = granuleOf(translation.guestGranuleShift);
-    const stage2 = granuleOf(translation.stage2GranuleShift);
-    const root = (granule: Granule, level: number, inputBits: number): StageRoot => ({
-      granule,
-      startLevel: level,
-      inputBits,
-      hi: 0,
-      lo: 0,
-    });
-    this.#roots = [
-      root(host, startLevel(host, VA_BITS), VA_BITS),
-      root(host, startLevel(host, VA_BITS), VA_BITS),
-      root(stage2, stage2StartLevel(stage2, translation.ipaBits), translation.ipaBits),
-      root(guest, startLevel(guest, VA_BITS), VA_BITS),
-      root(guest, startLevel(guest, VA_BITS), VA_BITS),
-    ];
-    const kernel = translation.kernelRoots[id]!;
-    const user = translation.userRoots[id]!;
-    this.writeRoot(Register.Ttbr1, kernel.hi, kernel.lo, 0);
-    // One process per CPU: its ASID is the CPU's number, kept clear of the kernel's 0.
-    const asids = machine.features.asidBits === 16 ? 0xffff : 0xff;
-    this.writeRoot(Register.Ttbr0, user.hi, user.lo, 1 + (id % asids));
-  }
-
-  protected writeRoot(register: Register, paHi: number, paLo: number, tag: number): void {
-    const root = this.#roots[register]!;
-    root.hi = paHi;
-    root.lo = paLo;
-    if (register === Register.Ttbr0) this.#asid = tag;
-    if (register === Register.Vttbr) this.#vmid = tag;
-    this.#updateContext();
-  }
-
-  protected switchRegime(regime: Regime): void {
-    if (regime === this.regime) return;
-    this.regime = regime;
-    this.#updateContext();
-  }
-
-  #updateContext(): void {
-    this.pageHi = NO_PAGE_HI;
-    this.#context =
-      this.regime === Regime.Host
-        ? packContext(Regime.Host, 0, this.#asid)
-        : packContext(Regime.Guest, this.#vmid, 0);
-  }
-
-  zoneOf(paHi: number, paLo: number): Int32Array {
-    if (!isBacked(paHi, paLo, this.backedBytes)) return EMPTY;
-    return this.memory.zones[nodeOf(paHi)]!;
+    this.walker = new Walker(this.walkCache, this, machine.features.hafdbs);
   }
 
   /** L1 TLB hit with the right to read or write: the page becomes the one used last. */
@@ -168,11 +76,13 @@ export class TranslatingCpu extends CachedCpu {
     if (
       slots[at + SLOT_PAGE_LO] === (aLo & ~0xfff) &&
       slots[at + SLOT_PAGE_HI] === aHi &&
-      slots[at + SLOT_CONTEXT] === this.#context &&
+      slots[at + SLOT_CONTEXT] === this.context &&
       slots[at + SLOT_GENERATION] === this.dtlb.generation &&
       slots[at + SLOT_WRITABLE]! >= write
     ) {
-      this.dtlb.touch(slots[at + SLOT_ENTRY]!);
+      const entry = slots[at + SLOT_ENTRY]!;
+      this.dtlb.touch(entry);
+      this.accessShift = this.dtlb.stage1Shift[entry]!;
       this.pageHi = aHi;
       this.pageLo = aLo & ~0xfff;
       this.pagePaHi = slots[at + SLOT_PA_HI]!;
@@ -181,7 +91,7 @@ export class TranslatingCpu extends CachedCpu {
       this.pageZone = this.#slotZones[at >> SLOT_SHIFT]!;
       return true;
     }
-    const i = this.dtlb.lookup(this.#context, aHi, aLo);
+    const i = this.dtlb.lookup(this.context, aHi, aLo);
     if (i < 0) return false;
     const right = write === 1 ? PERM_WRITE : PERM_READ;
     if ((this.dtlb.permissions[i]! & right) === 0) return false;
@@ -196,7 +106,7 @@ export class TranslatingCpu extends CachedCpu {
     this.pageLo = aLo & ~0xfff;
     this.pagePaHi = dtlb.paHi[i]! | (aHi & ~dtlb.maskHi[i]!);
     this.pagePaLo = dtlb.paLo[i]! | (offsetLo & ~0xfff);
-    this.#accessShift = dtlb.stage1Shift[i]!;
+    this.accessShift = dtlb.stage1Shift[i]!;
     this.pageWritable = (dtlb.permissions[i]! & PERM_WRITE) !== 0 ? 1 : 0;
     this.pageZone = this.zoneOf(this.pagePaHi, this.pagePaLo);
     this.#keepSlot(i);
@@ -209,7 +119,7 @@ export class TranslatingCpu extends CachedCpu {
     const at = slot << SLOT_SHIFT;
     slots[at + SLOT_PAGE_LO] = this.pageLo;
     slots[at + SLOT_PAGE_HI] = this.pageHi;
-    slots[at + SLOT_CONTEXT] = this.#context;
+    slots[at + SLOT_CONTEXT] = this.context;
     slots[at + SLOT_GENERATION] = this.dtlb.generation;
     slots[at + SLOT_ENTRY] = entry;
     slots[at + SLOT_WRITABLE] = this.pageWritable;
@@ -228,10 +138,10 @@ export class TranslatingCpu extends CachedCpu {
    * exception was taken; the attempt is to be repeated.
    */
   protected translateData(aHi: number, aLo: number, write: number): boolean {
-    this.#accessVaHi = aHi;
-    this.#accessVaLo = aLo;
-    this.#marked = false;
-    if (!this.#walker.active) {
+    this.accessVaHi = aHi;
+    this.accessVaLo = aLo;
+    this.marked = false;
+    if (!this.walker.active) {
       if (this.clock >= this.limit) return false;
       if (this.findPage(aHi, aLo, write)) {
         this.#useAddress(aLo);
@@ -258,10 +168,10 @@ export class TranslatingCpu extends CachedCpu {
 
   /** Index in the L1 TLB after asking both levels, or -1. */
   #lookupTlbs(aHi: number, aLo: number, l1: Tlb, missCounter: number): number {
-    const first = l1.lookup(this.#context, aHi, aLo);
+    const first = l1.lookup(this.context, aHi, aLo);
     if (first >= 0) return first;
     this.counters[missCounter] = this.counters[missCounter]! + 1;
-    const second = this.tlb2.lookup(this.#context, aHi, aLo);
+    const second = this.tlb2.lookup(this.context, aHi, aLo);
     if (second < 0) return -1;
     this.clock += this.machine.tlb2.penaltyPs;
     return this.#copyEntry(second, l1, aHi, aLo);
@@ -315,23 +225,23 @@ export class TranslatingCpu extends CachedCpu {
       : low
         ? Register.Ttbr0
         : Register.Ttbr1;
-    this.#walker.start(
-      this.#context,
+    this.walker.start(
+      this.context,
       aHi,
       aLo,
       write,
       instruction,
       guest,
-      this.#roots[register]!,
-      this.#roots[Register.Vttbr]!,
+      this.roots[register]!,
+      this.roots[Register.Vttbr]!,
     );
   }
 
   /** True: the walk is done and its entry is in `l1` and the L2 TLB, index in #filled. */
   #continueWalk(l1: Tlb): boolean {
-    const walker = this.#walker;
+    const walker = this.walker;
     if (walker.marked) {
-      this.#walkLineHere = false;
+      this.walkLineHere = false;
       walker.restart();
     }
     const result = walker.run();
@@ -381,8 +291,8 @@ export class TranslatingCpu extends CachedCpu {
   // ---- the walker's port ----------------------------------------------------------------------
 
   walkRead(paHi: number, paLo: number, write: number): boolean {
-    if (this.#walkLineHere) {
-      this.#walkLineHere = false;
+    if (this.walkLineHere) {
+      this.walkLineHere = false;
       this.#noteWalkRead(paHi, paLo, write, this.clock);
       this.clock = Math.max(this.clock + 1, this.stallUntil);
       return true;
@@ -406,27 +316,27 @@ export class TranslatingCpu extends CachedCpu {
 
   /** The descriptor that the walker asked for is granted. */
   protected walkLineIsHere(): void {
-    this.#walkLineHere = true;
+    this.walkLineHere = true;
   }
 
   protected walkIsInterruptible(): boolean {
-    return this.phaseOfAttempt === Phase.Walk && !this.#walkLineHere;
+    return this.phaseOfAttempt === Phase.Walk && !this.walkLineHere;
   }
 
   /** An interrupt drops a half-made walk; the repeated attempt starts another. */
   protected abandonWalk(): void {
-    this.#walker.active = false;
+    this.walker.active = false;
   }
 
   // ---- faults ---------------------------------------------------------------------------------
 
   #walkFault(): void {
-    const w = this.#walker;
+    const w = this.walker;
     const e = this.exception;
     e.write = w.write;
     e.instruction = w.instruction;
     e.stage1Walk = w.faultOnTable;
-    this.#raise(w.faultKind | w.faultLevel, w.vaHi, w.vaLo, w.faultInStage2, w.ipaHi, w.ipaLo);
+    this.raise(w.faultKind | w.faultLevel, w.vaHi, w.vaLo, w.faultInStage2, w.ipaHi, w.ipaLo);
   }
 
   /** A cached entry denies the access: no walk is made (a stale, more restrictive one faults too). */
@@ -444,154 +354,22 @@ export class TranslatingCpu extends CachedCpu {
     e.stage1Walk = false;
     const nested = tlb.stage2Shift[i] !== 0;
     const shift = nested ? tlb.stage2Shift[i]! : tlb.stage1Shift[i]!;
-    const granuleShift = nested ? this.#stage2GranuleShift : this.#hostGranuleShift;
+    const granuleShift = nested ? this.stage2GranuleShift : this.hostGranuleShift;
     const level = 3 - (shift - granuleShift) / (granuleShift - 3);
     const ipaHi = tlb.ipaHi[i]! | (aHi & ~tlb.maskHi[i]!);
     const ipaLo = tlb.ipaLo[i]! | (aLo & ~tlb.maskLo[i]!);
-    this.#raise(FaultKind.Permission | level, aHi, aLo, nested, ipaHi, ipaLo);
-  }
-
-  #raise(
-    fsc: number,
-    aHi: number,
-    aLo: number,
-    inStage2: boolean,
-    ipaHi: number,
-    ipaLo: number,
-  ): void {
-    const e = this.exception;
-    e.fsc = fsc;
-    e.farHi = aHi;
-    e.farLo = aLo;
-    e.ipaHi = inStage2 ? ipaHi : 0;
-    e.ipaLo = inStage2 ? ipaLo & ~0xfff : 0;
-    this.setPhase(Phase.None);
-    if (this.#quietly) {
-      this.#quietFault = true;
-      return;
-    }
-    const own = this.regime === Regime.Guest ? Level.Guest : Level.Host;
-    this.takeException(inStage2 ? Level.El2 : own);
-  }
-
-  protected takeException(_level: Level): void {}
-
-  // ---- invalidation ---------------------------------------------------------------------------
-
-  /** Tag that a TLBI of this CPU carries: VMID forms take VTTBR's, address forms the regime's. */
-  protected contextOfTlbi(operation: Tlbi): number {
-    switch (operation) {
-      case Tlbi.VmallE1:
-      case Tlbi.VmallE1Is:
-      case Tlbi.IpaS2E1:
-      case Tlbi.IpaS2E1Is:
-      case Tlbi.RipaS2E1Is:
-      case Tlbi.VmallS12E1Is:
-        return this.#vmid === 0 ? 0 : packContext(Regime.Guest, this.#vmid, 0);
-      default:
-        return this.#context;
-    }
-  }
-
-  /** Removes what the operation takes from this CPU and marks what is under way. */
-  protected applyTlbi(
-    operation: Tlbi,
-    context: number,
-    aHi: number,
-    aLo: number,
-    pages: number,
-  ): void {
-    if (operation === Tlbi.IcIalluIs || operation === Tlbi.IcIvau) {
-      this.l1i.clear();
-      return;
-    }
-    const guest = context >>> 16 !== 0;
-    const regime = guest ? Regime.Guest : Regime.Host;
-    const byIpa =
-      operation === Tlbi.IpaS2E1 || operation === Tlbi.IpaS2E1Is || operation === Tlbi.RipaS2E1Is;
-    const granuleShift = byIpa
-      ? this.#stage2GranuleShift
-      : guest
-        ? this.#guestGranuleShift
-        : this.#hostGranuleShift;
-    const match = this.#match;
-    match.set(operation, regime, context >>> 16, context & 0xffff, aHi, aLo, pages, granuleShift);
-    this.dtlb.invalidate(match);
-    this.itlb.invalidate(match);
-    this.tlb2.invalidate(match);
-    this.walkCache.invalidate(match);
-    this.pageHi = NO_PAGE_HI;
-    const walker = this.#walker;
-    if (walker.active) {
-      if (
-        match.matchesWalk(
-          walker.context,
-          walker.vaHi,
-          walker.vaLo,
-          walker.topShift,
-          walker.lowShift,
-        )
-      ) {
-        walker.marked = true;
-      }
-    } else if (
-      match.matchesWalk(
-        this.#context,
-        this.#accessVaHi,
-        this.#accessVaLo,
-        this.#accessShift,
-        this.#accessShift,
-      )
-    ) {
-      this.#marked = true;
-    }
-  }
-
-  /** A parked access is under way at this address. */
-  protected noteAddress(aHi: number, aLo: number): void {
-    this.#accessVaHi = aHi;
-    this.#accessVaLo = aLo;
-    this.#marked = false;
-  }
-
-  /** Was the translated access under way hit by a TLBI? */
-  protected get isMarked(): boolean {
-    return this.#marked;
-  }
-
-  /** As isMarked; the mark is taken and counted. */
-  protected takeMark(): boolean {
-    if (!this.#marked) return false;
-    this.#marked = false;
-    this.counters[Counter.Retranslated] = this.counters[Counter.Retranslated]! + 1;
-    return true;
+    this.raise(FaultKind.Permission | level, aHi, aLo, nested, ipaHi, ipaLo);
   }
 
   // ---- instruction side and address translation operations -------------------------------------
 
-  /** AT: as translateData, but a fault is a result and not an exception. */
-  translate(aHi: number, aLo: number, write: boolean): boolean {
-    this.#quietly = true;
-    this.#quietFault = false;
-    const translated = this.translateData(aHi, aLo, write ? 1 : 0);
-    this.#quietly = false;
-    if (!translated && !this.#quietFault) return this.refuse();
-    this.ok = translated;
-    this.ret = translated ? 0 : this.exception.fsc;
-    this.hi = this.accessPaHi;
-    this.lo = this.accessPaLo;
-    return true;
-  }
-  #quietly = false;
-  #quietFault = false;
-
   /** Translates an instruction fetch into accessPa*; as translateData. */
   protected translateFetch(aHi: number, aLo: number): boolean {
-    this.#accessVaHi = aHi;
-    this.#accessVaLo = aLo;
-    this.#marked = false;
+    this.accessVaHi = aHi;
+    this.accessVaLo = aLo;
+    this.marked = false;
     let found = -1;
-    if (!this.#walker.active) {
+    if (!this.walker.active) {
       if (this.clock >= this.limit) return false;
       found = this.#lookupTlbs(aHi, aLo, this.itlb, Counter.ItlbMisses);
       if (found >= 0 && (this.itlb.permissions[found]! & PERM_EXEC) === 0) {
@@ -608,9 +386,4 @@ export class TranslatingCpu extends CachedCpu {
     this.accessPaLo = this.itlb.paLo[found]! | (aLo & ~this.itlb.maskLo[found]!);
     return true;
   }
-}
-
-function granuleOf(shift: number): Granule {
-  if (shift === 12) return GRANULE_4K;
-  return shift === 14 ? GRANULE_16K : GRANULE_64K;
 }

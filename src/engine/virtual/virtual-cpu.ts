@@ -8,29 +8,18 @@
 
 import { assert } from '../../base/assert.ts';
 import { BugError } from '../../base/errors.ts';
-import { RequestKind } from '../../cache/line-state.ts';
 import type { Cpu, Handler, Program } from '../../cpu/cpu.ts';
-import {
-  Fence,
-  isBroadcast,
-  type Level,
-  Regime,
-  type Register,
-  Scope,
-  type Tlbi,
-} from '../../cpu/operations.ts';
+import { type Level, Regime, type Register } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
 import { Counter } from '../../metrics/definition.ts';
-import { DVM_SYNC } from '../../translation/dvm-agent.ts';
-import type { CpuEnvironment } from './cpu-core.ts';
-import { MemoryCpu } from './cpu-memory.ts';
+import { MaintenanceCpu } from './cpu-maintenance.ts';
 import { FrameKind, NEVER, Phase, Status, WaitFor } from './cpu-state.ts';
 import { InterruptQueue } from './interrupt-queue.ts';
 
 const FRAMES_MAX = 64;
 const INTERRUPT_VECTORS = 32;
 
-export class VirtualCpu extends MemoryCpu implements Cpu {
+export class VirtualCpu extends MaintenanceCpu implements Cpu {
   readonly #programs: Program[] = [];
   readonly #frameKinds = new Uint8Array(FRAMES_MAX);
   readonly #savedRegimes = new Uint8Array(FRAMES_MAX);
@@ -43,17 +32,6 @@ export class VirtualCpu extends MemoryCpu implements Cpu {
   /** Wakes on their way or not yet consumed. */
   readonly #wakes = new InterruptQueue();
   #idleInterrupted = false;
-  // DSB: acknowledgements still to come, and when the last one counts.
-  #tlbisSinceDsb = 0;
-  #acksMissing = 0;
-  #acksDonePs = 0;
-  readonly #agentCount: number;
-
-  constructor(id: number, environment: CpuEnvironment, agentCount: number) {
-    super(id, environment);
-    this.#agentCount = agentCount;
-  }
-
   /** Gives the CPU its program; before the run. */
   start(program: Program | null): void {
     if (program === null) {
@@ -262,104 +240,10 @@ export class VirtualCpu extends MemoryCpu implements Cpu {
     }
   }
 
-  acknowledged(atPs: number): void {
-    assert(this.#acksMissing > 0, `CPU ${this.id}: an acknowledgement too many`);
-    this.#acksDonePs = Math.max(this.#acksDonePs, atPs);
-    if (--this.#acksMissing === 0 && this.status === Status.WaitDsb) {
-      this.nextPs = Math.max(this.clock, this.#acksDonePs);
-    }
-  }
-
   // ---- system operations ----------------------------------------------------------------------
 
-  /** May an operation that touches no memory be performed now? */
-  #admit(): boolean {
-    if (this.clock < this.until) return true;
-    if (this.phaseOfAttempt === Phase.Skip) {
-      this.setPhase(Phase.None);
-      return true;
-    }
-    return this.refuse();
-  }
-
-  fence(kind: Fence): boolean {
-    if (!this.#admit()) return false;
-    if (kind === Fence.Isb) this.spend(Cost.Isb);
-    else this.spend(kind === Fence.DsbIshSt ? Cost.Dsb : Cost.Dmb);
-    return true;
-  }
-
-  tlbi(operation: Tlbi, aHi: number, aLo: number, argument: number): boolean {
-    if (!this.#admit()) return false;
-    this.spend(Cost.TlbiIssue);
-    this.counters[Counter.TlbiIssued] = this.counters[Counter.TlbiIssued]! + 1;
-    const context = this.contextOfTlbi(operation);
-    this.applyTlbi(operation, context, aHi, aLo, argument);
-    if (!isBroadcast(operation)) return true;
-    this.counters[Counter.TlbiBroadcast] = this.counters[Counter.TlbiBroadcast]! + 1;
-    this.#tlbisSinceDsb++;
-    this.fabric.dvm(this.id, this.node, this.clock, operation, context, aHi, aLo, argument);
-    return true;
-  }
-
-  dsb(scope: Scope): boolean {
-    if (this.phaseOfAttempt === Phase.Dsb) {
-      if (this.#acksMissing > 0) return this.refuse();
-      this.setPhase(Phase.None);
-      this.clock = Math.max(this.clock, this.stallUntil);
-    } else {
-      if (!this.#admit()) return false;
-      if (scope === Scope.InnerShareable && this.#tlbisSinceDsb > 0) {
-        this.#startSync();
-        return this.refuse();
-      }
-    }
-    this.spend(Cost.Dsb);
-    this.counters[Counter.Dsb] = this.counters[Counter.Dsb]! + 1;
-    return true;
-  }
-
-  #startSync(): void {
-    this.#tlbisSinceDsb = 0;
-    this.#acksMissing = this.#agentCount;
-    this.#acksDonePs = this.clock;
-    this.setPhase(Phase.Dsb);
-    this.status = Status.WaitDsb;
-    this.nextPs = NEVER;
-    this.fabric.dvm(this.id, this.node, this.clock, DVM_SYNC, 0, 0, 0, 0);
-  }
-
-  /** A DVM operation of another CPU takes effect here, at a window boundary. */
-  dvmArrives(
-    effectPs: number,
-    operation: number,
-    context: number,
-    aHi: number,
-    aLo: number,
-    pages: number,
-  ): void {
-    this.counters[Counter.DvmReceived] = this.counters[Counter.DvmReceived]! + 1;
-    const stall = this.machine.dvmStallPs;
-    if (this.status === Status.Run) {
-      this.clock += stall;
-      this.nextPs = this.clock;
-    } else {
-      this.stallUntil = Math.max(this.stallUntil, effectPs) + stall;
-    }
-    if (operation === DVM_SYNC) return;
-    this.applyTlbi(operation as Tlbi, context, aHi, aLo, pages);
-    if (this.isMarked && this.status === Status.Parked) {
-      // The address may mean another word now: the attempt starts afresh.
-      this.takeMark();
-      this.clock = Math.max(this.clock, this.stallUntil);
-      this.status = Status.Run;
-      this.setPhase(Phase.None);
-      this.nextPs = this.clock;
-    }
-  }
-
   ipi(target: number, vector: number): boolean {
-    if (!this.#admit()) return false;
+    if (!this.admit()) return false;
     assert(vector >= 0 && vector < INTERRUPT_VECTORS, `interrupt vector ${vector}`);
     this.counters[Counter.IpiSent] = this.counters[Counter.IpiSent]! + 1;
     const m = this.machine;
@@ -370,7 +254,7 @@ export class VirtualCpu extends MemoryCpu implements Cpu {
   }
 
   wake(target: number): boolean {
-    if (!this.#admit()) return false;
+    if (!this.admit()) return false;
     const m = this.machine;
     const hop = m.hopPs[this.node * m.nodeCount + m.nodeOfCpu[target]!]!;
     this.fabric.wake(target, this.clock + hop + m.ipiPs);
@@ -379,7 +263,7 @@ export class VirtualCpu extends MemoryCpu implements Cpu {
   }
 
   idle(): boolean {
-    if (!this.#admit()) return false;
+    if (!this.admit()) return false;
     if (this.#wakes.earliest() <= this.clock || this.#idleInterrupted) {
       while (this.#wakes.earliest() <= this.clock) this.#wakes.take();
       this.#idleInterrupted = false;
@@ -392,7 +276,7 @@ export class VirtualCpu extends MemoryCpu implements Cpu {
   }
 
   setRoot(register: Register, paHi: number, paLo: number, tag: number): boolean {
-    if (!this.#admit()) return false;
+    if (!this.admit()) return false;
     this.writeRoot(register, paHi, paLo, tag);
     this.spend(Cost.Isb);
     return true;
@@ -427,59 +311,6 @@ export class VirtualCpu extends MemoryCpu implements Cpu {
 
   event(_kind: number, _aHi: number, _aLo: number): void {}
 
-  // ---- whole pages and lines ------------------------------------------------------------------
-
-  zeroPage(aHi: number, aLo: number, bytes: number): boolean {
-    return this.#wholePage(aHi, aLo, bytes, Cost.ZeroLine);
-  }
-
-  copyPage(dHi: number, dLo: number, _sHi: number, _sLo: number, bytes: number): boolean {
-    return this.#wholePage(dHi, dLo, bytes, Cost.CopyLine);
-  }
-
-  cleanInvalidatePage(aHi: number, aLo: number, bytes: number): boolean {
-    return this.#wholePage(aHi, aLo, bytes, Cost.CleanInvalidateLine);
-  }
-
-  #wholePage(aHi: number, aLo: number, bytes: number, costPerLine: Cost): boolean {
-    if (this.phaseOfAttempt === Phase.Granted) {
-      this.setPhase(Phase.None);
-      this.spendMany(costPerLine, bytes / 64);
-      if (this.stallUntil > this.clock) this.clock = this.stallUntil;
-      return true;
-    }
-    if (!this.#translateWhole(aHi, aLo)) return false;
-    assert(
-      !this.memory.isBacked(this.accessPaHi, this.accessPaLo),
-      'page operation on backed memory',
-    );
-    assert((this.accessPaLo & (Math.min(bytes, 2 ** 30) - 1)) === 0, 'page operation unaligned');
-    this.ask(this.accessPaHi, this.accessPaLo, RequestKind.Page, WaitFor.Whole, bytes);
-    return this.refuse();
-  }
-
-  cleanInvalidateLine(aHi: number, aLo: number): boolean {
-    if (this.phaseOfAttempt === Phase.Granted) {
-      this.setPhase(Phase.None);
-      this.spend(Cost.CleanInvalidateLine);
-      if (this.stallUntil > this.clock) this.clock = this.stallUntil;
-      return true;
-    }
-    if (!this.#translateWhole(aHi, aLo)) return false;
-    this.dropLine(this.accessPaHi, this.accessPaLo & ~63);
-    this.ask(this.accessPaHi, this.accessPaLo & ~63, RequestKind.Flush, WaitFor.Whole, 0);
-    return this.refuse();
-  }
-
-  /** Translation of an operation that always goes to the home; leaves phase Translated. */
-  #translateWhole(aHi: number, aLo: number): boolean {
-    if (this.phaseOfAttempt !== Phase.Translated && !this.translateData(aHi, aLo, 1)) {
-      return this.refuse();
-    }
-    this.setPhase(Phase.Translated);
-    return this.clock >= this.limit ? this.refuse() : true;
-  }
-
   /** For a report of what every CPU waits for. */
   describe(): string {
     const where = `${hex(this.accessPaHi)}${hex(this.accessPaLo)}`;
@@ -491,7 +322,7 @@ export class VirtualCpu extends MemoryCpu implements Cpu {
       case Status.Idle:
         return 'idle, waits for a wake-up';
       case Status.WaitDsb:
-        return `waits for ${this.#acksMissing} DVM acknowledgements`;
+        return `waits for ${this.acksMissing} DVM acknowledgements`;
       case Status.WaitLine:
         return `waits for line ${hex(this.requestHi)}${hex(this.requestLo)}`;
       default:

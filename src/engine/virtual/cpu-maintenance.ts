@@ -1,0 +1,175 @@
+/**
+ * Barriers, TLB maintenance and whole-page operations of a CPU: what it sends to the DVM agents and
+ * the homes beside loads and stores.
+ *
+ * A DSB waits for the TLBIs that this CPU issued before (ER-X6): it sends one Sync after them and is
+ * performed when every agent's acknowledgement counts.
+ */
+
+import { assert } from '../../base/assert.ts';
+import { RequestKind } from '../../cache/line-state.ts';
+import { Fence, isBroadcast, Scope, type Tlbi } from '../../cpu/operations.ts';
+import { Cost } from '../../machine/costs.ts';
+import { Counter } from '../../metrics/definition.ts';
+import { DVM_SYNC } from '../../translation/dvm-agent.ts';
+import { ConditionCpu } from './cpu-condition.ts';
+import type { CpuEnvironment } from './cpu-core.ts';
+import { NEVER, Phase, Status, WaitFor } from './cpu-state.ts';
+
+export class MaintenanceCpu extends ConditionCpu {
+  // DSB: acknowledgements still to come, and when the last one counts.
+  #tlbisSinceDsb = 0;
+  protected acksMissing = 0;
+  #acksDonePs = 0;
+  readonly #agentCount: number;
+
+  constructor(id: number, environment: CpuEnvironment, agentCount: number) {
+    super(id, environment);
+    this.#agentCount = agentCount;
+  }
+
+  /** May an operation that touches no memory be performed now? */
+  protected admit(): boolean {
+    if (this.clock < this.until) return true;
+    if (this.phaseOfAttempt === Phase.Skip) {
+      this.setPhase(Phase.None);
+      return true;
+    }
+    return this.refuse();
+  }
+
+  fence(kind: Fence): boolean {
+    if (!this.admit()) return false;
+    if (kind === Fence.Isb) this.spend(Cost.Isb);
+    else this.spend(kind === Fence.DsbIshSt ? Cost.Dsb : Cost.Dmb);
+    return true;
+  }
+
+  tlbi(operation: Tlbi, aHi: number, aLo: number, argument: number): boolean {
+    if (!this.admit()) return false;
+    this.spend(Cost.TlbiIssue);
+    this.counters[Counter.TlbiIssued] = this.counters[Counter.TlbiIssued]! + 1;
+    const context = this.contextOfTlbi(operation);
+    this.applyTlbi(operation, context, aHi, aLo, argument);
+    if (!isBroadcast(operation)) return true;
+    this.counters[Counter.TlbiBroadcast] = this.counters[Counter.TlbiBroadcast]! + 1;
+    this.#tlbisSinceDsb++;
+    this.fabric.dvm(this.id, this.node, this.clock, operation, context, aHi, aLo, argument);
+    return true;
+  }
+
+  dsb(scope: Scope): boolean {
+    if (this.phaseOfAttempt === Phase.Dsb) {
+      if (this.acksMissing > 0) return this.refuse();
+      this.setPhase(Phase.None);
+      this.clock = Math.max(this.clock, this.stallUntil);
+    } else {
+      if (!this.admit()) return false;
+      if (scope === Scope.InnerShareable && this.#tlbisSinceDsb > 0) {
+        this.#startSync();
+        return this.refuse();
+      }
+    }
+    this.spend(Cost.Dsb);
+    this.counters[Counter.Dsb] = this.counters[Counter.Dsb]! + 1;
+    return true;
+  }
+
+  #startSync(): void {
+    this.#tlbisSinceDsb = 0;
+    this.acksMissing = this.#agentCount;
+    this.#acksDonePs = this.clock;
+    this.setPhase(Phase.Dsb);
+    this.status = Status.WaitDsb;
+    this.nextPs = NEVER;
+    this.fabric.dvm(this.id, this.node, this.clock, DVM_SYNC, 0, 0, 0, 0);
+  }
+
+  /** A DVM operation of another CPU takes effect here, at a window boundary. */
+  dvmArrives(
+    effectPs: number,
+    operation: number,
+    context: number,
+    aHi: number,
+    aLo: number,
+    pages: number,
+  ): void {
+    this.counters[Counter.DvmReceived] = this.counters[Counter.DvmReceived]! + 1;
+    const stall = this.machine.dvmStallPs;
+    if (this.status === Status.Run) {
+      this.clock += stall;
+      this.nextPs = this.clock;
+    } else {
+      this.stallUntil = Math.max(this.stallUntil, effectPs) + stall;
+    }
+    if (operation === DVM_SYNC) return;
+    this.applyTlbi(operation as Tlbi, context, aHi, aLo, pages);
+    if (this.isMarked && this.status === Status.Parked) {
+      // The address may mean another word now: the attempt starts afresh.
+      this.takeMark();
+      this.clock = Math.max(this.clock, this.stallUntil);
+      this.status = Status.Run;
+      this.setPhase(Phase.None);
+      this.nextPs = this.clock;
+    }
+  }
+
+  acknowledged(atPs: number): void {
+    assert(this.acksMissing > 0, `CPU ${this.id}: an acknowledgement too many`);
+    this.#acksDonePs = Math.max(this.#acksDonePs, atPs);
+    if (--this.acksMissing === 0 && this.status === Status.WaitDsb) {
+      this.nextPs = Math.max(this.clock, this.#acksDonePs);
+    }
+  }
+
+  zeroPage(aHi: number, aLo: number, bytes: number): boolean {
+    return this.#wholePage(aHi, aLo, bytes, Cost.ZeroLine);
+  }
+
+  copyPage(dHi: number, dLo: number, _sHi: number, _sLo: number, bytes: number): boolean {
+    return this.#wholePage(dHi, dLo, bytes, Cost.CopyLine);
+  }
+
+  cleanInvalidatePage(aHi: number, aLo: number, bytes: number): boolean {
+    return this.#wholePage(aHi, aLo, bytes, Cost.CleanInvalidateLine);
+  }
+
+  #wholePage(aHi: number, aLo: number, bytes: number, costPerLine: Cost): boolean {
+    if (this.phaseOfAttempt === Phase.Granted) {
+      this.setPhase(Phase.None);
+      this.spendMany(costPerLine, bytes / 64);
+      if (this.stallUntil > this.clock) this.clock = this.stallUntil;
+      return true;
+    }
+    if (!this.#translateWhole(aHi, aLo)) return false;
+    assert(
+      !this.memory.isBacked(this.accessPaHi, this.accessPaLo),
+      'page operation on backed memory',
+    );
+    assert((this.accessPaLo & (Math.min(bytes, 2 ** 30) - 1)) === 0, 'page operation unaligned');
+    this.ask(this.accessPaHi, this.accessPaLo, RequestKind.Page, WaitFor.Whole, bytes);
+    return this.refuse();
+  }
+
+  cleanInvalidateLine(aHi: number, aLo: number): boolean {
+    if (this.phaseOfAttempt === Phase.Granted) {
+      this.setPhase(Phase.None);
+      this.spend(Cost.CleanInvalidateLine);
+      if (this.stallUntil > this.clock) this.clock = this.stallUntil;
+      return true;
+    }
+    if (!this.#translateWhole(aHi, aLo)) return false;
+    this.dropLine(this.accessPaHi, this.accessPaLo & ~63);
+    this.ask(this.accessPaHi, this.accessPaLo & ~63, RequestKind.Flush, WaitFor.Whole, 0);
+    return this.refuse();
+  }
+
+  /** Translation of an operation that always goes to the home; leaves phase Translated. */
+  #translateWhole(aHi: number, aLo: number): boolean {
+    if (this.phaseOfAttempt !== Phase.Translated && !this.translateData(aHi, aLo, 1)) {
+      return this.refuse();
+    }
+    this.setPhase(Phase.Translated);
+    return this.clock >= this.limit ? this.refuse() : true;
+  }
+}
