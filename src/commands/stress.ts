@@ -9,6 +9,7 @@ export const stressCommand: Command = {
   description: 'try to break a lock or a protocol (not in this version)',
   options: [],
   examples: [],
+  isLater: true,
   run: async () => {
     throw new UserError('stress is not in this version');
   },

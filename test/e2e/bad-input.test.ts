@@ -79,7 +79,7 @@ describe('what is not in this version', () => {
       ['run --engine host', /the host engine is not in this version/],
       ['run --engine explore', /the explore engine is not in this version/],
       ['run --engine fast', /none of virtual, host, explore/],
-      ['stress locks', /not in this version/],
+      ['stress locks --seed 3 --time 60s', /stress is not in this version/],
       ['list mutants', /not in this version/],
     ]));
 });

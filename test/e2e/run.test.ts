@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { RunResult } from '../../src/metrics/result.ts';
 import { runResultSchema } from '../../src/metrics/result-schema.ts';
-import { CLI, numalab } from './numalab.ts';
+import { CLI, fixture, numalab } from './numalab.ts';
 
 const SMALL = ['run', 'memory_latency', 'maximum=64K', 'accesses=500'];
 
@@ -61,6 +61,43 @@ describe('run', () => {
     expect(both.seeds[1]!.digest).toBe(second.seeds[0]!.digest);
     const counts = both.histograms['memory.read']!.count;
     expect(counts).toBe(2 * second.histograms['memory.read']!.count);
+  });
+
+  it('gives the same digest on any number of worker threads, and however auto decides', async () => {
+    const words = ['run', fixture('private-lines'), 'placement=spread', 'rounds=2000'];
+    const auto = await json(words);
+    const one = await json([...words, '--threads', '1']);
+    const perCpu = await json([
+      ...words.slice(0, 3),
+      'rounds=5',
+      '--threads',
+      'per-cpu',
+      '-c',
+      '4',
+    ]);
+    const few = await json([
+      ...words.slice(0, 3),
+      'rounds=5',
+      '--threads',
+      '2',
+      '-c',
+      '4',
+      '--check',
+    ]);
+    expect(auto.digest).toBe(one.digest);
+    expect(auto.threads.option).toBe('auto');
+    expect(one.threads.workers).toBe(1);
+    expect(perCpu.threads.workers).toBe(4);
+    expect(perCpu.digest).toBe(few.digest);
+    expect(few.checks.map(({ ok }) => ok)).toEqual([true, true]);
+  });
+
+  it('runs several workloads of a profile at once', async () => {
+    const result = await json(['run', 'noisy-neighbour']);
+    expect(result.workload).toBe('noisy-neighbour');
+    expect(Object.keys(result.params)).toContain('lock.acquisitions');
+    expect(result.report.filter((line) => line.startsWith('['))).toHaveLength(3);
+    expect(Object.keys(result.histograms)).toContain('lock.wait#lock:contended');
   });
 
   it('prints results on stdout, a header and the next command', async () => {
