@@ -7,6 +7,7 @@
 import type { Parameter, Parameters } from '../../base/parameters.ts';
 import { MIB } from '../../base/units.ts';
 import type { Features, Machine } from '../../machine/machine.ts';
+import { LOCK_NAMES, LOCKS } from '../../sync/registry.ts';
 
 export type FaultMode = 'exclusive' | 'relax-shared' | 'parallel';
 export type MmapLockKind = 'rwsem' | 'per-vma' | 'none';
@@ -34,15 +35,18 @@ export interface Stage2Options {
   readonly cmo: 'page' | 'line';
 }
 
-/** Locks that can stand in for mmu_lock: all that have a read side, and spinlocks without one. */
+/** The kernels' names first, then every registered lock (readers of a spinlock exclude each other). */
 export const MMU_LOCKS: readonly string[] = [
-  'qrwlock',
-  'spinlock',
-  'ticket',
-  'rwsem',
-  'percpu-rwsem',
-  'bravo',
+  ...new Set(['qrwlock', 'spinlock', ...LOCK_NAMES.filter((name) => name !== 'none')]),
 ];
+
+const MMU_LOCK_FOLLOWS: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    LOCK_NAMES.map((name) => [name, `no KVM kernel: ${LOCKS[name]!.facts.source}`]),
+  ),
+  qrwlock: 'struct kvm, KVM_HAVE_MMU_RWLOCK, arm64 from v5.18 (fcc5bf89635a)',
+  spinlock: 'struct kvm, arm64 up to v5.17: spinlock_t (qspinlock)',
+};
 
 const faultPath: readonly Parameter[] = [
   {
@@ -65,14 +69,7 @@ const faultPath: readonly Parameter[] = [
     values: MMU_LOCKS,
     default: 'qrwlock',
     description: 'kvm->mmu_lock',
-    follows: {
-      qrwlock: 'struct kvm, KVM_HAVE_MMU_RWLOCK, arm64 from v5.18 (fcc5bf89635a)',
-      spinlock: 'struct kvm, arm64 up to v5.17: spinlock_t (qspinlock)',
-      ticket: 'no KVM/arm64 kernel: spinlock_t of arm64 before v4.19',
-      rwsem: 'no KVM kernel: struct rw_semaphore',
-      'percpu-rwsem': 'no KVM kernel: struct percpu_rw_semaphore',
-      bravo: 'no KVM kernel: Dice and Kogan, BRAVO, USENIX ATC 2019, over qrwlock',
-    },
+    follows: MMU_LOCK_FOLLOWS,
   },
   {
     name: 'mmapLock',
@@ -105,7 +102,8 @@ const faultPath: readonly Parameter[] = [
     description: 'write-protection faults of page granule: under mmu_lock, or by cmpxchg under RCU',
     follows: {
       locked: 'user_mem_abort, all versions',
-      lockless: 'no arm64 kernel: x86 fast_page_fault; named in the parallel-fault discussion of 2022',
+      lockless:
+        'no arm64 kernel: x86 fast_page_fault; named in the parallel-fault discussion of 2022',
     },
   },
   {
@@ -145,7 +143,8 @@ const logging: readonly Parameter[] = [
     name: 'manualProtect',
     kind: 'flag',
     default: 'on',
-    description: 'KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE: reading the log leaves it and its protection',
+    description:
+      'KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE: reading the log leaves it and its protection',
     follows: {
       on: 'kvm_clear_dirty_log_protect, v5.0; dirty_log_perf_test sets it',
       off: 'kvm_get_dirty_log_protect: reading clears and write-protects',
@@ -202,7 +201,8 @@ const tables: readonly Parameter[] = [
     kind: 'choice',
     values: ['immediate', 'rcu-callback', 'lock-descendants'],
     default: 'rcu-callback',
-    description: 'a table that a block replaces: freed at once, after a grace period, entry by entry',
+    description:
+      'a table that a block replaces: freed at once, after a grace period, entry by entry',
     follows: {
       immediate: 'stage2_map_walk_table_post up to v6.1: freed under the write lock',
       'rcu-callback': 'stage2_map_walk_table_pre, stage2_free_unlinked_table, v6.2',

@@ -1,0 +1,231 @@
+/**
+ * One stage-2 abort: kvm_handle_guest_abort, user_mem_abort, handle_access_fault
+ * (arch/arm64/kvm/mmu.c, v6.13; the locking of older versions by `faults=`), in the kernel's order:
+ * decode, SRCU, memslot, memcache before any lock, mmap_lock and VMA, sequence, page look-up,
+ * mmu_lock, sequence again, map or relax, unlock, mark dirty.
+ *
+ * There is no loop here: -EAGAIN means that somebody changed things meanwhile, and the guest simply
+ * executes its instruction again.
+ *
+ * Deviations: no MMIO, no injection of faults into the guest (an access outside all memslots is a
+ * failure of the emulated program), no MTE, no nested guests, no device memory.
+ */
+
+import { assert } from '../../base/assert.ts';
+import { CheckError } from '../../base/errors.ts';
+import type { Cpu, Program } from '../../cpu/cpu.ts';
+import { FaultKind } from '../../cpu/operations.ts';
+import { Cost } from '../../machine/costs.ts';
+import { Counter, Metric } from '../../metrics/definition.ts';
+import { invalidateMustRetry, invalidateSnapshot } from '../../sync/invalidate-sequence.ts';
+import { PERM_EXEC, PERM_READ, PERM_WRITE } from '../../translation/descriptors.ts';
+import { LAST_LEVEL, levelShift } from '../../translation/granule.ts';
+import { s2AttributesHi, s2AttributesLo } from '../../translation/stage2-descriptors.ts';
+import { EAGAIN } from '../base/errno.ts';
+import { topUpMemcache } from '../base/memcache.ts';
+import { srcuReadLock, srcuReadUnlock } from '../base/srcu.ts';
+import { addressOf, alignDown } from './address.ts';
+import { markPageDirty } from './dirty-bitmap.ts';
+import { mappingShift } from './mapping-size.ts';
+import { findSlot, readActiveSet, SlotFlag } from './memslots.ts';
+import { lockVma, unlockVma } from './mm-struct.ts';
+import { lookUpPage, releasePage } from './page-lookup.ts';
+import { mapRange } from './pgtable-map.ts';
+import { Walk } from './pgtable-walk.ts';
+import { makeYoung, relaxPermissions } from './relax.ts';
+import { HOST_WRITABLE_HI, unprotectLockless } from './unprotect-lockless.ts';
+import type { Vcpu } from './vcpu-state.ts';
+import type { SlotImage, Vm } from './vm.ts';
+
+/** What is known of a fault, as local variables of user_mem_abort. Private to the vCPU. */
+interface Fault {
+  readonly slot: SlotImage;
+  /** IPA of the page. */
+  readonly ipa: number;
+  readonly offset: number;
+  readonly permission: boolean;
+  readonly write: boolean;
+  readonly execute: boolean;
+  readonly logging: boolean;
+  /** log2 of what the faulting entry covers (permission faults). */
+  readonly granuleShift: number;
+}
+
+/** kvm_handle_guest_abort: returns to the guest in every case. */
+export function* handleGuestAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu): Program {
+  const { fsc, write, instruction, stage1Walk, ipaHi, ipaLo } = cpu.exception;
+  const kind = fsc & ~3;
+  const level = fsc & 3;
+  const ipa = alignDown(addressOf(ipaHi, ipaLo), vm.pageBytes);
+  cpu.count(Counter.FaultsStage2, 1);
+  cpu.spend(Cost.FaultDecode);
+  refuseUnexpected(cpu, vm, kind, level, ipa);
+  yield* srcuReadLock(cpu, vm.image.srcu);
+  const srcuIndex = cpu.ret;
+  yield* readActiveSet(cpu, vm.kvmHi, vm.field.memslots);
+  yield* findSlot(cpu, vm.image.memslots, cpu.ret, ipa / vm.pageBytes);
+  if (cpu.ret < 0) {
+    throw new CheckError(
+      `cpu ${cpu.id}: the guest of ${vm.image.name} touches IPA 0x${ipa.toString(16)}, which is in ` +
+        'no memslot (an exit to the VMM, not modelled)',
+    );
+  }
+  const slot = vm.image.slots[cpu.ret]!;
+  const permission = kind === FaultKind.Permission;
+  if (kind === FaultKind.AccessFlag) {
+    yield* handleAccessFault(cpu, vm, ipa);
+  } else {
+    yield userMemAbort(cpu, vm, vcpu, {
+      slot,
+      ipa,
+      offset: ipa - slot.baseIpa,
+      permission,
+      // Of faults on the guest's own tables only a permission fault is a write (kvm_is_write_fault).
+      write: stage1Walk ? permission : write && !instruction,
+      execute: instruction && !stage1Walk,
+      logging: (cpu.lo & SlotFlag.Logging) !== 0,
+      granuleShift: levelShift(vm.granule, level),
+    });
+  }
+  yield* srcuReadUnlock(cpu, vm.image.srcu, srcuIndex);
+  cpu.spend(Cost.FaultFinish);
+}
+
+function refuseUnexpected(cpu: Cpu, vm: Vm, kind: number, level: number, ipa: number): void {
+  const where = `cpu ${cpu.id}, ${vm.image.name}, IPA 0x${ipa.toString(16)}, level ${level}`;
+  if (kind === FaultKind.TlbConflict) {
+    throw new CheckError(`TLB conflict abort at ${where}: fatal for Linux`);
+  }
+  assert(
+    kind === FaultKind.Translation ||
+      kind === FaultKind.Permission ||
+      kind === FaultKind.AccessFlag,
+    `unsupported FSC kind ${kind} at ${where}`,
+  );
+}
+
+/** read_lock(&kvm->mmu_lock) or write_lock, timed. */
+function* lockMmu(cpu: Cpu, vm: Vm, shared: boolean): Program {
+  const { mmuLock, kvmHi, field } = vm;
+  cpu.begin(Metric.FaultLockWait);
+  if (shared) yield* mmuLock.acquireRead(cpu, kvmHi, field.mmuLock);
+  else yield* mmuLock.acquire(cpu, kvmHi, field.mmuLock);
+  cpu.end(Metric.FaultLockWait);
+}
+
+function unlockMmu(cpu: Cpu, vm: Vm, shared: boolean): Program {
+  const { mmuLock, kvmHi, field } = vm;
+  if (shared) return mmuLock.releaseRead(cpu, kvmHi, field.mmuLock);
+  return mmuLock.release(cpu, kvmHi, field.mmuLock);
+}
+
+/** handle_access_fault; shared from v6.3 on, here with all other faults. */
+function* handleAccessFault(cpu: Cpu, vm: Vm, ipa: number): Program {
+  const shared = vm.options.faults === 'parallel';
+  cpu.count(Counter.FaultsAccessFlag, 1);
+  yield* lockMmu(cpu, vm, shared);
+  cpu.begin(Metric.FaultWalk);
+  yield* makeYoung(cpu, vm, ipa, shared ? Walk.Shared : 0);
+  cpu.end(Metric.FaultWalk);
+  yield* unlockMmu(cpu, vm, shared);
+}
+
+function* userMemAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu, fault: Fault): Program {
+  const { slot, ipa, offset, permission, write, logging, granuleShift } = fault;
+  const { image, found } = vcpu;
+  if (vm.options.writeProtect === 'lockless' && permission && write && logging) {
+    yield* unprotectLockless(cpu, vm, slot, ipa);
+    if (cpu.ret === 0) return;
+  }
+  // Permission faults need table pages only where logging breaks a block up.
+  if (!permission || (logging && write)) {
+    cpu.begin(Metric.FaultAlloc);
+    yield* topUpMemcache(cpu, vm.pages, image.hi, image.memcacheLo, LAST_LEVEL - vm.startLevel);
+    cpu.end(Metric.FaultAlloc);
+    if (cpu.ret !== 0) throw outOfMemory(cpu, vm, 'stage-2 tables');
+  }
+  cpu.begin(Metric.FaultMmapLockWait);
+  yield* lockVma(cpu, vm, slot.id);
+  cpu.end(Metric.FaultMmapLockWait);
+  const hold = cpu.ret;
+  // The unlock is the read barrier that pairs with the end of an invalidation.
+  yield* invalidateSnapshot(cpu, vm.kvmHi, vm.field.invalidate);
+  const sequence = cpu.lo;
+  yield* unlockVma(cpu, vm, slot.id, hold);
+
+  yield* lookUpPage(cpu, vm, image.index, slot, offset, write, found);
+  if (cpu.ret !== 0) throw outOfMemory(cpu, vm, 'guest memory');
+  // Under logging a read must not open the page for writes that nobody would notice.
+  const writable = found.writable && (write || !logging);
+
+  const shared = sharesLock(vm, fault);
+  yield* lockMmu(cpu, vm, shared);
+  yield* invalidateMustRetry(cpu, vm.kvmHi, vm.field.invalidate, sequence);
+  const mustRetry = cpu.ret !== 0;
+  let result = 0;
+  if (mustRetry) {
+    cpu.count(Counter.NotifierRetries, 1);
+    result = -EAGAIN;
+  } else {
+    cpu.begin(Metric.FaultWalk);
+    cpu.spend(Cost.StageTwoWalk);
+    yield* mapOrRelax(cpu, vm, vcpu, fault, writable, granuleShift);
+    result = cpu.ret;
+    cpu.end(Metric.FaultWalk);
+  }
+  yield* releasePage(cpu, found, result === 0 && writable);
+  yield* unlockMmu(cpu, vm, shared);
+  if (result === -EAGAIN) {
+    cpu.count(Counter.FaultsRetried, 1);
+    return;
+  }
+  assert(result === 0, `user_mem_abort of IPA 0x${ipa.toString(16)} ends with ${result}`);
+  if (writable && logging) yield* markPageDirty(cpu, slot, offset);
+}
+
+function outOfMemory(cpu: Cpu, vm: Vm, what: string): CheckError {
+  return new CheckError(`cpu ${cpu.id}: ${vm.image.name} is out of memory for ${what} (-ENOMEM)`);
+}
+
+/** Which faults hold mmu_lock for reading. */
+function sharesLock(vm: Vm, fault: Fault): boolean {
+  if (vm.options.faults === 'parallel') return true;
+  if (vm.options.faults === 'exclusive') return false;
+  const pageGranule = fault.granuleShift === vm.granule.shift;
+  return fault.logging && fault.permission && fault.write && pageGranule;
+}
+
+/** The last part of user_mem_abort under mmu_lock. Result in cpu.ret. */
+function* mapOrRelax(
+  cpu: Cpu,
+  vm: Vm,
+  vcpu: Vcpu,
+  fault: Fault,
+  writable: boolean,
+  granuleShift: number,
+): Program {
+  const { slot, ipa, offset, permission, execute, logging } = fault;
+  const { found, image } = vcpu;
+  const modes = vm.options.faults === 'parallel' ? Walk.Shared : 0;
+  yield* mappingShift(cpu, vm, slot, offset, logging, permission ? granuleShift : 0, found.entry);
+  const shift = cpu.ret;
+  const bytes = 2 ** shift;
+  let permissions = PERM_READ;
+  if (writable) permissions |= PERM_WRITE;
+  if (execute || vm.dic) permissions |= PERM_EXEC;
+  if (permission && shift === granuleShift) {
+    yield* relaxPermissions(cpu, vm, ipa, permissions, modes);
+    if (cpu.ret === 0) cpu.count(Counter.FaultsRelaxed, 1);
+    return;
+  }
+  const lockless = vm.options.writeProtect === 'lockless' && found.writable;
+  const request = {
+    physical: alignDown(found.physical, bytes),
+    attributesHi: s2AttributesHi(permissions) | (lockless ? HOST_WRITABLE_HI : 0),
+    attributesLo: s2AttributesLo(permissions, vm.fwb),
+    tables: { hi: image.hi, lo: image.memcacheLo },
+    forcePages: false,
+  };
+  yield* mapRange(cpu, vm, alignDown(ipa, bytes), bytes, request, modes | Walk.HandleFault);
+  if (cpu.ret === 0) cpu.count(Counter.FaultsMapped, 1);
+}

@@ -1,0 +1,115 @@
+/**
+ * TLB invalidation of a VM: __kvm_tlb_flush_vmid_ipa, its _nsh form, kvm_tlb_flush_vmid_range,
+ * __kvm_tlb_flush_vmid, __kvm_flush_vm_context (arch/arm64/kvm/hyp/vhe/tlb.c, hyp/pgtable.c).
+ *
+ * A stage-2-only form leaves combined entries in place, so each by-IPA flush throws away the
+ * guest's whole stage 1 after it, with a DSB between: otherwise a walk could refill a combined
+ * entry from the old stage 2. Every flush starts with a DSB that makes the descriptor store visible.
+ *
+ * Deviation: the level hint of a TLBI is not passed on (hardware may ignore it).
+ */
+
+import type { Cpu, Program } from '../../cpu/cpu.ts';
+import { Fence, Order, Register, Scope, Tlbi } from '../../cpu/operations.ts';
+import { Cost } from '../../machine/costs.ts';
+import { addressHi, addressLo } from './address.ts';
+import type { Vm } from './vm.ts';
+
+/** MAX_TLBI_RANGE_PAGES (asm/tlbflush.h): (31 + 1) << (5 * 3 + 1). */
+export const MAX_TLBI_RANGE_PAGES = 2_097_152;
+
+/** enter_vmid_context: prior stores are visible, VTTBR holds the target's root and VMID. */
+function* enterVmidContext(cpu: Cpu, vm: Vm): Program {
+  while (!cpu.fence(Fence.DsbIshSt)) yield;
+  cpu.spend(Cost.VmidContext);
+  while (!cpu.load64(vm.kvmHi, vm.field.vmid, Order.Relaxed)) yield;
+  const vmid = cpu.lo & 0xffff;
+  while (!cpu.load64(vm.kvmHi, vm.field.pgd, Order.Relaxed)) yield;
+  const rootHi = cpu.hi;
+  const rootLo = cpu.lo;
+  while (!cpu.setRoot(Register.Vttbr, rootHi, rootLo, vmid)) yield;
+  while (!cpu.fence(Fence.Isb)) yield;
+}
+
+/** What follows the stage-2-only invalidation: the guest's stage-1 and combined entries. */
+function* flushStage1(cpu: Cpu, operation: Tlbi, scope: Scope): Program {
+  while (!cpu.dsb(scope)) yield;
+  while (!cpu.tlbi(operation, 0, 0, 0)) yield;
+  while (!cpu.dsb(scope)) yield;
+  while (!cpu.fence(Fence.Isb)) yield;
+}
+
+/** One IPA on every CPU; all of the VM's stage 1 goes with it. */
+export function* flushIpa(cpu: Cpu, vm: Vm, ipa: number): Program {
+  yield* enterVmidContext(cpu, vm);
+  const hi = addressHi(ipa);
+  const lo = addressLo(ipa);
+  while (!cpu.tlbi(Tlbi.IpaS2E1Is, hi, lo, 0)) yield;
+  yield* flushStage1(cpu, Tlbi.VmallE1Is, Scope.InnerShareable);
+}
+
+/** One IPA on this CPU: a stale, more restrictive entry elsewhere merely refaults. */
+export function* flushIpaLocal(cpu: Cpu, vm: Vm, ipa: number): Program {
+  yield* enterVmidContext(cpu, vm);
+  const hi = addressHi(ipa);
+  const lo = addressLo(ipa);
+  while (!cpu.tlbi(Tlbi.IpaS2E1, hi, lo, 0)) yield;
+  yield* flushStage1(cpu, Tlbi.VmallE1, Scope.NonShareable);
+}
+
+/** A range of IPAs; without FEAT_TLBIRANGE the whole VMID. */
+export function* flushRange(cpu: Cpu, vm: Vm, ipa: number, bytes: number): Program {
+  if (!vm.tlbirange) {
+    yield* flushVmid(cpu, vm);
+    return;
+  }
+  const end = ipa + bytes;
+  const chunkBytes = MAX_TLBI_RANGE_PAGES * vm.pageBytes;
+  for (let start = ipa; start < end; start += chunkBytes) {
+    const pages = Math.min(MAX_TLBI_RANGE_PAGES, Math.ceil((end - start) / vm.pageBytes));
+    yield* enterVmidContext(cpu, vm);
+    yield* issueRange(cpu, vm, start, pages);
+    yield* flushStage1(cpu, Tlbi.VmallE1Is, Scope.InnerShareable);
+  }
+}
+
+/**
+ * __flush_tlb_range_op: one instruction covers (NUM + 1) << (5 * SCALE + 1) pages, SCALE from 3
+ * down to 0, and an odd last page takes the plain form.
+ */
+function* issueRange(cpu: Cpu, vm: Vm, ipa: number, pages: number): Program {
+  let start = ipa;
+  let left = pages;
+  for (let scale = 3; scale >= 0 && left > 1; scale--) {
+    const unit = 2 ** (5 * scale + 1);
+    const units = Math.min(32, Math.floor(left / unit));
+    if (units === 0) continue;
+    const covered = units * unit;
+    const hi = addressHi(start);
+    const lo = addressLo(start);
+    while (!cpu.tlbi(Tlbi.RipaS2E1Is, hi, lo, covered)) yield;
+    start += covered * vm.pageBytes;
+    left -= covered;
+  }
+  if (left > 0) {
+    const hi = addressHi(start);
+    const lo = addressLo(start);
+    while (!cpu.tlbi(Tlbi.IpaS2E1Is, hi, lo, 0)) yield;
+  }
+}
+
+/** Stage 1 and 2 of the whole VMID. */
+export function* flushVmid(cpu: Cpu, vm: Vm): Program {
+  yield* enterVmidContext(cpu, vm);
+  while (!cpu.tlbi(Tlbi.VmallS12E1Is, 0, 0, 0)) yield;
+  while (!cpu.dsb(Scope.InnerShareable)) yield;
+  while (!cpu.fence(Fence.Isb)) yield;
+}
+
+/** Every VMID, and the instruction caches: VMID rollover. */
+export function* flushAllVmids(cpu: Cpu): Program {
+  while (!cpu.fence(Fence.DsbIshSt)) yield;
+  while (!cpu.tlbi(Tlbi.AllE1Is, 0, 0, 0)) yield;
+  while (!cpu.tlbi(Tlbi.IcIalluIs, 0, 0, 0)) yield;
+  while (!cpu.dsb(Scope.InnerShareable)) yield;
+}
