@@ -32,8 +32,8 @@ export class AccessCpu extends InvalidatingCpu {
   readonly #l1TagShiftHi: number;
   readonly #l1TagShiftLo: number;
 
-  constructor(id: number, environment: CpuEnvironment) {
-    super(id, environment);
+  constructor(id: number, slot: number, environment: CpuEnvironment) {
+    super(id, slot, environment);
     this.#l1Tags = this.l1d.tags;
     this.#l1Ways = this.l1d.ways;
     this.#l1SetMask = this.l1d.setMask;

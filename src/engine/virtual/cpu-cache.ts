@@ -33,8 +33,8 @@ export class CachedCpu extends CpuCore {
   protected parkedHi = 0;
   protected parkedLo = 0;
 
-  constructor(id: number, environment: CpuEnvironment) {
-    super(id, environment);
+  constructor(id: number, slot: number, environment: CpuEnvironment) {
+    super(id, slot, environment);
     const { machine } = environment;
     this.l1d = new TagArray(machine.l1d, machine.nodeCount);
     this.l1i = new TagArray(machine.l1i, machine.nodeCount);

@@ -27,6 +27,8 @@ export interface CpuEnvironment {
   readonly memory: PhysicalMemory;
   readonly fabric: Fabric;
   readonly recorder: Recorder;
+  /** When each CPU of the worker can act next: side by side, because every window reads them all. */
+  readonly nextTimes: Float64Array;
   readonly witness: OrderWitness | null;
 }
 
@@ -47,8 +49,8 @@ export class CpuCore {
   windowEnd = 0;
   phaseOfAttempt: number = Phase.None;
   status: number = Status.Run;
-  /** When the CPU can act next; NEVER while it waits for an answer. */
-  nextPs = 0;
+  /** This CPU's place in `nextTimes`. */
+  readonly slot: number;
   /** Stalls by DVM operations last until here (waiting time counts as stalled). */
   stallUntil = 0;
   grantHash = 0;
@@ -62,6 +64,7 @@ export class CpuCore {
   protected readonly memory: PhysicalMemory;
   protected readonly fabric: Fabric;
   protected readonly environment: CpuEnvironment;
+  readonly #nextTimes: Float64Array;
   readonly #costsPs: Float64Array;
   readonly #recorder: Recorder;
   readonly #openPs: Float64Array;
@@ -70,9 +73,11 @@ export class CpuCore {
   /** Refused attempts since the program was last resumed (ER-T11). */
   protected refusals = 0;
 
-  constructor(id: number, environment: CpuEnvironment) {
+  constructor(id: number, slot: number, environment: CpuEnvironment) {
     const { spec, machine } = environment;
     this.id = id;
+    this.slot = slot;
+    this.#nextTimes = environment.nextTimes;
     this.environment = environment;
     this.machine = machine;
     this.memory = environment.memory;
@@ -89,6 +94,15 @@ export class CpuCore {
     this.#openPs = new Float64Array(spec.metricCount).fill(-1);
     this.#streams = spec.streams.map((name) => new RandomStream(spec.seed, name, id));
     if (spec.phaseCount > 0) this.phaseStartPs[0] = 0;
+  }
+
+  /** When the CPU can act next; NEVER while it waits for an answer. */
+  get nextPs(): number {
+    return this.#nextTimes[this.slot]!;
+  }
+
+  set nextPs(timePs: number) {
+    this.#nextTimes[this.slot] = timePs;
   }
 
   nodeOfCpu(id: number): number {

@@ -23,8 +23,8 @@ export class MaintenanceCpu extends ConditionCpu {
   #acksDonePs = 0;
   readonly #agentCount: number;
 
-  constructor(id: number, environment: CpuEnvironment, agentCount: number) {
-    super(id, environment);
+  constructor(id: number, slot: number, environment: CpuEnvironment, agentCount: number) {
+    super(id, slot, environment);
     this.#agentCount = agentCount;
   }
 

@@ -52,8 +52,8 @@ export class RegimeCpu extends CachedCpu {
   protected quietFault = false;
   #asid = 0;
 
-  constructor(id: number, environment: CpuEnvironment) {
-    super(id, environment);
+  constructor(id: number, slot: number, environment: CpuEnvironment) {
+    super(id, slot, environment);
     const { translation } = environment.spec;
     this.hostGranuleShift = translation.hostGranuleShift;
     this.guestGranuleShift = translation.guestGranuleShift;

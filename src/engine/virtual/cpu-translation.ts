@@ -59,8 +59,8 @@ export class TranslatingCpu extends RegimeCpu {
   protected accessShift = 12;
   #walkStartPs = 0;
 
-  constructor(id: number, environment: CpuEnvironment) {
-    super(id, environment);
+  constructor(id: number, slot: number, environment: CpuEnvironment) {
+    super(id, slot, environment);
     const { machine } = environment;
     this.dtlb = new Tlb(machine.dtlb.entries, machine.dtlb.ways);
     this.itlb = new Tlb(machine.itlb.entries, machine.itlb.ways);

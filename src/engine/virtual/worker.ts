@@ -39,9 +39,13 @@ export class Worker implements Fabric, HomePort, DvmPort {
   windows = 0;
   marks = 0;
   lastProgressPs = 0;
+  /** In order of slot, never shuffled. */
+  readonly #cpuBySlot: VirtualCpu[] = [];
   readonly #cpuById: (VirtualCpu | null)[];
   readonly #homeByNode: (Home | null)[];
   readonly #agentByNode: (DvmAgent | null)[];
+  /** By slot of the CPU; NEVER beyond the last. */
+  readonly #nextTimes: Float64Array;
   readonly #losses = new Calendar();
   readonly #dvms = new Calendar();
   readonly #grid: number;
@@ -72,6 +76,8 @@ export class Worker implements Fabric, HomePort, DvmPort {
         .map((cpu) => spec.workerOfCpu[cpu]!);
       return [...new Set(workers)].filter((worker) => worker !== index).sort((a, b) => a - b);
     });
+    const owned = spec.activeCpus.filter((cpu) => spec.workerOfCpu[cpu] === index);
+    this.#nextTimes = new Float64Array(owned.length);
     this.#buildNodes();
     this.#buildCpus();
   }
@@ -113,12 +119,14 @@ export class Worker implements Fabric, HomePort, DvmPort {
       memory: new PhysicalMemory(spec.memory),
       fabric: this,
       recorder: this.recorder,
+      nextTimes: this.#nextTimes,
       witness: spec.debug.witness ? new OrderWitness(spec.buffers.witness) : null,
     };
     for (const id of spec.activeCpus) {
       if (spec.workerOfCpu[id] !== this.index) continue;
-      const cpu = new VirtualCpu(id, environment, nodes.size);
+      const cpu = new VirtualCpu(id, this.cpus.length, environment, nodes.size);
       this.#cpuById[id] = cpu;
+      this.#cpuBySlot.push(cpu);
       this.cpus.push(cpu);
     }
   }
@@ -132,8 +140,9 @@ export class Worker implements Fabric, HomePort, DvmPort {
   /** Earliest pending time of this worker: the one list of all sources of events (ER-T10). */
   earliest(): number {
     let earliest = NEVER;
-    for (const cpu of this.cpus) {
-      if (cpu.nextPs < earliest) earliest = cpu.nextPs;
+    const next = this.#nextTimes;
+    for (let slot = 0; slot < next.length; slot++) {
+      if (next[slot]! < earliest) earliest = next[slot]!;
     }
     for (const home of this.homes) {
       const due = home.queue.earliest();
@@ -167,14 +176,18 @@ export class Worker implements Fabric, HomePort, DvmPort {
     this.#shuffle?.apply(cpus);
     let lone: VirtualCpu | null = null;
     let active = 0;
-    for (let i = 0; i < cpus.length && active < 2; i++) {
-      if (cpus[i]!.nextPs >= end) continue;
-      lone = cpus[i]!;
+    const next = this.#nextTimes;
+    for (let i = 0; i < next.length && active < 2; i++) {
+      if (next[i]! >= end) continue;
+      lone = this.#cpuBySlot[i]!;
       active++;
     }
     if (active === 1 && horizonPs > end) return this.#runAlone(lone!, end, horizonPs);
-    for (let i = 0; i < cpus.length; i++) {
-      const cpu = cpus[i]!;
+    const bySlot = this.#shuffle === null ? this.#cpuBySlot : cpus;
+    for (let i = 0; i < bySlot.length; i++) {
+      // In order of slot `next` tells at once who sleeps; a shuffled order asks the CPU.
+      if (bySlot !== cpus && next[i]! >= end) continue;
+      const cpu = bySlot[i]!;
       if (cpu.nextPs < end) cpu.run(end);
     }
     return end;
