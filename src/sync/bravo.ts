@@ -7,9 +7,9 @@
  * Invariant: a reader that holds a slot looked at the bias after publishing; a writer looks at all
  * slots after withdrawing the bias; so one of them sees the other.
  * Line transfers: a biased read 0; a write with bias all slots, one per CPU of the machine.
- * Deviations: the table of visible readers is one line per CPU instead of one hashed table; the bias
- * comes back after a number of unbiased reads instead of nine times the length of the withdrawal,
- * because a lock word can't hold another CPU's deadline.
+ * Deviations: the table of visible readers is one line per CPU instead of one hashed table; the
+ * bias comes back after a number of unbiased reads instead of nine times the length of the
+ * withdrawal, because a lock word can't hold another CPU's deadline.
  * Events: the outer lock reports under its own address, the inner one under its own.
  */
 

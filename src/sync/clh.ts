@@ -1,10 +1,11 @@
 /**
- * CLH queue lock: each waiter spins on the node of the CPU before it and keeps that node afterwards.
+ * CLH queue lock: each waiter spins on the node of the CPU before it and keeps that node
+ * afterwards.
  * Sources: T. Craig, "Building FIFO and Priority-Queuing Spin Locks from Atomic Swap", UW TR
  * 93-02-02; P. Magnusson, A. Landin, E. Hagersten, IPPS 1994; M. Scott, "Shared-Memory
  * Synchronization", 2013, figure 4.14 (standard interface: the owner's node is kept in the lock).
- * Invariant: FIFO in the order of the tail swaps; nodes in circulation = 4 per CPU + 1 per lock, and
- * a node is never in two places.
+ * Invariant: FIFO in the order of the tail swaps; nodes in circulation = 4 per CPU + 1 per lock,
+ * and a node is never in two places.
  * Line transfers per hand-over: 1 to 2, whatever n; but nodes wander, so a waiter's line may be
  * homed anywhere.
  */

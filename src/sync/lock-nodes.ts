@@ -23,7 +23,10 @@ export const LockNode = {
   VisibleReaders: PerCpu.LockNodes + 1024,
 } as const;
 
-/** Low half of a place in a CPU's area; the area never crosses 4 GiB, so the high half is the same. */
+/**
+ * Low half of a place in a CPU's area; the area never crosses 4 GiB, so the high half is the
+ * same.
+ */
 export function nodeLo(cpu: Cpu, owner: number, offset: number): number {
   return (cpu.perCpuLo(owner) + offset) | 0;
 }

@@ -14,7 +14,10 @@ export interface Lock {
   readonly name: string;
   /** Bytes of the lock's own memory. */
   readonly bytes: number;
-  /** First contents, if all zero is not the unlocked state. `physical` = the lock's physical address. */
+  /**
+   * First contents, if all zero is not the unlocked state. `physical` = the lock's physical
+   * address.
+   */
   init?(boot: BootMemory, physical: Address): void;
   acquire(cpu: Cpu, hi: number, lo: number): Program;
   release(cpu: Cpu, hi: number, lo: number): Program;

@@ -3,8 +3,8 @@
  * Source: kernel/locking/osq_lock.c.
  * Invariant: only the head of the queue spins on the lock's owner.
  * Line transfers per hand-over: 2, as MCS.
- * Deviation: nobody leaves the queue before his turn (the unqueue path), because a CPU here runs one
- * task and never has to reschedule.
+ * Deviation: nobody leaves the queue before his turn (the unqueue path), because a CPU here runs
+ * one task and never has to reschedule.
  */
 
 import type { Cpu, Program } from '../cpu/cpu.ts';

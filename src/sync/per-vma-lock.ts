@@ -1,6 +1,7 @@
 /**
- * Per-VMA lock: a fault locks its VMA for reading instead of mmap_lock; a writer, who holds mmap_lock,
- * marks the VMA with the mm's current sequence and unlocks all its VMAs at once by raising that.
+ * Per-VMA lock: a fault locks its VMA for reading instead of mmap_lock; a writer, who holds
+ * mmap_lock, marks the VMA with the mm's current sequence and unlocks all its VMAs at once by
+ * raising that.
  * Source: include/linux/mm.h (v6.4 to v6.13): vma_start_read, vma_end_read, vma_start_write,
  * vma_end_write_all; struct vma_lock = one rw_semaphore.
  * Invariants: a VMA is write-locked while its sequence equals the mm's; sequences change only with
@@ -30,7 +31,10 @@ export function initVmaLock(boot: BootMemory, physical: Address): void {
   boot.write32(physical, SEQUENCE, -1);
 }
 
-/** Under RCU; result in cpu.ret: 1 = locked, 0 = take mmap_lock instead. `mm` = its sequence word. */
+/**
+ * Under RCU; result in cpu.ret: 1 = locked, 0 = take mmap_lock instead. `mm` = its sequence
+ * word.
+ */
 export function* vmaStartRead(cpu: Cpu, vma: Address, mm: Address): Program {
   yield* isWriteLocked(cpu, vma, mm);
   if (cpu.ret === 1) {

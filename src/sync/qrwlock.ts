@@ -4,8 +4,8 @@
  * Source: kernel/locking/qrwlock.c, include/asm-generic/qrwlock.h (v5.x and later).
  * Invariants: byte 0 of the count = 0xff while a writer owns it; bits 9-31 = readers inside or
  * announcing themselves; at most one CPU, the owner of wait_lock, waits on the count.
- * Line transfers per hand-over: readers 2 per read (both atomics on one line), writers 3 to 4 through
- * the queue; wait_lock shares the line with the count.
+ * Line transfers per hand-over: readers 2 per read (both atomics on one line), writers 3 to 4
+ * through the queue; wait_lock shares the line with the count.
  * Deviation: the unfair path of readers in interrupt context is not modelled.
  */
 

@@ -1,6 +1,6 @@
 /**
- * Optimistic spinning of writers on a rw_semaphore: while the owner runs, spinning for it is cheaper
- * than sleeping.
+ * Optimistic spinning of writers on a rw_semaphore: while the owner runs, spinning for it is
+ * cheaper than sleeping.
  * Source: kernel/locking/rwsem.c: rwsem_can_spin_on_owner, rwsem_spin_on_owner,
  * rwsem_optimistic_spin, rwsem_rspin_threshold, rwsem_try_write_lock_unqueued.
  * Invariant: one spinner at a time, the head of the spin queue; it steals only a lock that is free
@@ -80,7 +80,8 @@ function* spinAtHead(cpu: Cpu, hi: number, lo: number): Program {
     const owner = cpu.lo;
     const isReader = (owner & READER_OWNED) !== 0;
     cpu.ret = 0;
-    // A writer's word marked non-spinnable ends the spin at once; a reader's only at the first look.
+    // A writer's word marked non-spinnable ends the spin at once; a reader's only at the first
+    // look.
     if ((owner & NON_SPINNABLE) !== 0 && !(isReader && wasReader)) return;
     yield* tryStealWrite(cpu, hi, lo);
     if (cpu.ret === 1) return;

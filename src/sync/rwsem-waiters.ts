@@ -4,8 +4,8 @@
  * rwsem_cond_wake_waiter.
  * Invariants: the list changes under wait_lock only; WAITERS is set while it isn't empty; a reader
  * that leaves the list has its share of the count already.
- * Deviation: a reader at the front asks for a hand-off after it was robbed 16 times, where the kernel
- * asks after 4 ms: the waker can't read another CPU's deadline.
+ * Deviation: a reader at the front asks for a hand-off after it was robbed 16 times, where the
+ * kernel asks after 4 ms: the waker can't read another CPU's deadline.
  */
 
 import type { Cpu, Program } from '../cpu/cpu.ts';

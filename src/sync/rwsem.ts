@@ -48,7 +48,10 @@ const WAIT_TIMEOUT_PS = 4 * PS_PER_MS;
 export interface RwsemSteps {
   enterReader(cpu: Cpu, hi: number, lo: number): Program;
   leaveReader(cpu: Cpu, hi: number, lo: number): Program;
-  /** Spins and steals before sleeping; result in cpu.ret: 1 = the write lock is ours. null: never. */
+  /**
+   * Spins and steals before sleeping; result in cpu.ret: 1 = the write lock is ours. null:
+   * never.
+   */
   spin: ((cpu: Cpu, hi: number, lo: number) => Program) | null;
   /** Sleeps until a waker has granted the lock to this reader. */
   sleepReader(cpu: Cpu): Program;

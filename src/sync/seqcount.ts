@@ -1,6 +1,7 @@
 /**
- * Sequence counter: writers make it odd and even again around a change, readers repeat their reading
- * if it was odd or has moved. And the seqlock, which is one with a spinlock for its writers.
+ * Sequence counter: writers make it odd and even again around a change, readers repeat their
+ * reading if it was odd or has moved. And the seqlock, which is one with a spinlock for its
+ * writers.
  * Source: include/linux/seqlock.h (read_seqcount_begin, read_seqcount_retry,
  * raw_write_seqcount_begin, seqlock_t).
  * Invariant: odd exactly while a writer is inside; one writer at a time (the caller's lock).

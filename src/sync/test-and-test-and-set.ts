@@ -3,8 +3,8 @@
  * back-off after a lost race as an option.
  * Source: T. E. Anderson, IEEE TPDS 1990, sections III and IV.
  * Invariant: the word is 1 exactly while somebody owns the lock.
- * Line transfers per hand-over, n waiters: up to 2n (all read after the release, all swap); back-off
- * thins the swaps out and lets CPUs near the line win more often.
+ * Line transfers per hand-over, n waiters: up to 2n (all read after the release, all swap);
+ * back-off thins the swaps out and lets CPUs near the line win more often.
  * Deviation: the length of a pause is a hash of CPU and round instead of a random draw, so that no
  * stream of the workload is used up.
  */

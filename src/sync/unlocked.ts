@@ -1,6 +1,6 @@
 /**
- * No lock at all: the what-if of a design that has removed it (mmapLock=none). Touches no memory and
- * reports nothing, so that checkers of exclusion don't take it for a broken lock.
+ * No lock at all: the what-if of a design that has removed it (mmapLock=none). Touches no memory
+ * and reports nothing, so that checkers of exclusion don't take it for a broken lock.
  * Line transfers per hand-over: 0.
  */
 

@@ -1,6 +1,6 @@
 /**
- * The host engine under the conformance suite: real threads on real atomics. Programs are loaded from
- * the compiled tests, so `npm run build` comes first (`npm test` does that).
+ * The host engine under the conformance suite: real threads on real atomics. Programs are loaded
+ * from the compiled tests, so `npm run build` comes first (`npm test` does that).
  */
 
 import { PER_CPU_BYTES } from '../../src/cpu/per-cpu.ts';

@@ -207,8 +207,8 @@ export const readersMeet: Scenario = {
 const FIFO_PATIENCE = 400;
 
 /**
- * The last CPU holds the lock and lets the others ask for it one after the other, with time between;
- * they must get it in that order.
+ * The last CPU holds the lock and lets the others ask for it one after the other, with time
+ * between; they must get it in that order.
  */
 export const firstComeFirstServed: Scenario = {
   boot: bootWords,

@@ -1,6 +1,7 @@
 /**
- * What the CPU operations promise, apart from any lock: results of every attempt on memory, sleeping
- * and waking, acknowledgement of TLBIs by CPUs in any state. Violations as in lock-scenarios.ts.
+ * What the CPU operations promise, apart from any lock: results of every attempt on memory,
+ * sleeping and waking, acknowledgement of TLBIs by CPUs in any state. Violations as in
+ * lock-scenarios.ts.
  */
 
 import type { Cpu, Program } from '../../src/cpu/cpu.ts';

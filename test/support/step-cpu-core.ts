@@ -1,6 +1,7 @@
 /**
- * What every CPU of the step engine stands on: the stack of programs, handlers and their frames, the
- * gate that refuses an attempt once and performs it when the scheduler picks the CPU, translation.
+ * What every CPU of the step engine stands on: the stack of programs, handlers and their frames,
+ * the gate that refuses an attempt once and performs it when the scheduler picks the CPU,
+ * translation.
  */
 
 import { assert } from '../../src/base/assert.ts';

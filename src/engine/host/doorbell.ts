@@ -1,11 +1,11 @@
 /**
  * How a CPU of the host engine sleeps and is woken. A CPU never sleeps on an emulated word, or it
- * could not answer a TLBI (ER-H2): it sleeps on a bell of its own. Whoever waits for a word is a bit
- * in the bitmap of the word's bucket; a store that finds bits in the bucket rings their bells.
+ * could not answer a TLBI (ER-H2): it sleeps on a bell of its own. Whoever waits for a word is a
+ * bit in the bitmap of the word's bucket; a store that finds bits in the bucket rings their bells.
  *
- * Invariant (no lost wake-up): register, test again, sleep on one side; store, read the bitmap on the
- * other. Atomics are sequentially consistent, so one of the two sees the other. A time-out backs
- * this up and counts what it had to repair.
+ * Invariant (no lost wake-up): register, test again, sleep on one side; store, read the bitmap on
+ * the other. Atomics are sequentially consistent, so one of the two sees the other. A time-out
+ * backs this up and counts what it had to repair.
  */
 
 import { Block, blockOf, bucketOf, type ControlLayout, controlLayout, Global } from './control.ts';

@@ -1,7 +1,7 @@
 /**
- * Emulated memory as the host engine touches it: every access is one JavaScript Atomics operation on
- * the shared zones, so it is sequentially consistent, whatever its order argument says. This engine
- * can't show a missing barrier (ER-H5). 64-bit words are BigInt here and only here (ER-H4).
+ * Emulated memory as the host engine touches it: every access is one JavaScript Atomics operation
+ * on the shared zones, so it is sequentially consistent, whatever its order argument says. This
+ * engine can't show a missing barrier (ER-H5). 64-bit words are BigInt here and only here (ER-H4).
  *
  * Result words of an access are in `lo` and `hi`. Memory without bytes reads as 0.
  */

@@ -1,6 +1,6 @@
 /**
- * The main-thread side of the host engine: one worker thread per CPU, all alive at once. Takes no part
- * in the emulation, so that it hears a thread that dies, a signal and the stall watch (ER-B4).
+ * The main-thread side of the host engine: one worker thread per CPU, all alive at once. Takes no
+ * part in the emulation, so that it hears a thread that dies, a signal and the stall watch (ER-B4).
  *
  * A stall is a result about the emulated program: who waits for what.
  */

@@ -1,6 +1,6 @@
 /**
- * Finds out from the control words that a host run stands still: no running CPU performs attempts and
- * none completes an operation. A waiting CPU tests its condition at every time-out; that is no
+ * Finds out from the control words that a host run stands still: no running CPU performs attempts
+ * and none completes an operation. A waiting CPU tests its condition at every time-out; that is no
  * progress.
  */
 

@@ -1,6 +1,6 @@
 /**
- * The conformance scenarios can fail: each lock here has one step replaced by a classic mistake, and
- * some interleaving must show it as a violation, a lost update, a deadlock or an assertion.
+ * The conformance scenarios can fail: each lock here has one step replaced by a classic mistake,
+ * and some interleaving must show it as a violation, a lost update, a deadlock or an assertion.
  */
 
 import { describe, expect, it } from 'vitest';

@@ -1,4 +1,7 @@
-/** The registry: every entry builds a lock of its own name, and bad names are refused in one line. */
+/**
+ * The registry: every entry builds a lock of its own name, and bad names are refused in one
+ * line.
+ */
 
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';
