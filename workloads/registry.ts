@@ -11,6 +11,7 @@ import type { Workload } from './workload.ts';
 type Loader = () => Promise<Workload>;
 
 const LOADERS: Readonly<Record<string, Loader>> = {
+  dirty_log_perf_test: async () => (await import('./dirty_log_perf_test.ts')).dirtyLogPerfTest,
   memory_latency: async () => (await import('./memory_latency.ts')).memoryLatency,
   memory_bandwidth: async () => (await import('./memory_bandwidth.ts')).memoryBandwidth,
   core_to_core: async () => (await import('./core_to_core.ts')).coreToCore,

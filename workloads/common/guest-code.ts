@@ -9,6 +9,8 @@
 
 import type { Cpu, Program } from '../../src/cpu/cpu.ts';
 import { Order } from '../../src/cpu/operations.ts';
+import { endStall } from '../../src/kernel/stage2/vcpu.ts';
+import type { Vcpu } from '../../src/kernel/stage2/vcpu-state.ts';
 import { Metric } from '../../src/metrics/definition.ts';
 
 const MAGIC_HI = 0x01234567;
@@ -29,7 +31,7 @@ export const GUEST_STREAMS: readonly string[] = ['page', 'write'];
 const STREAM_PAGE = 0;
 const STREAM_WRITE = 1;
 
-export function* touchPages(cpu: Cpu, pass: GuestPass): Program {
+export function* touchPages(cpu: Cpu, vcpu: Vcpu, pass: GuestPass): Program {
   const { gva, pages, pageBytes, writePercent, randomOrder } = pass;
   for (let i = 0; i < pages; i++) {
     const page = randomOrder ? cpu.random(STREAM_PAGE) % pages : i;
@@ -44,12 +46,14 @@ export function* touchPages(cpu: Cpu, pass: GuestPass): Program {
         do yield;
         while (!cpu.store64(hi, lo, MAGIC_HI, MAGIC_LO, Order.Relaxed));
         cpu.end(Metric.GuestAccess);
+        endStall(cpu, vcpu);
       }
     } else if (cpu.load64(hi, lo, Order.Relaxed)) cpu.cancel(Metric.GuestAccess);
     else {
       do yield;
       while (!cpu.load64(hi, lo, Order.Relaxed));
       cpu.end(Metric.GuestAccess);
+      endStall(cpu, vcpu);
     }
     cpu.mark();
   }

@@ -2,6 +2,7 @@
  * How the VMM's main thread and the vCPU threads of the selftests keep step: a shared iteration
  * number that the main thread raises, and one last completed iteration per vCPU, packed into an
  * array as in the tests (sixteen to a line). Both sides poll; here the polls are conditional loads.
+ * They wait in user space, where they hold up no RCU grace period.
  *
  * Deviation: host_quit is a value of the iteration word, because a conditional load watches one
  * word; in the tests the two are neighbours on one line.
@@ -9,6 +10,7 @@
 
 import type { Cpu, Program } from '../../src/cpu/cpu.ts';
 import { Condition, Order } from '../../src/cpu/operations.ts';
+import { rcuEnterIdle, rcuExitIdle } from '../../src/kernel/base/rcu.ts';
 import type { BootMemory } from '../../src/memory/boot.ts';
 import { toLinear } from '../../src/memory/physical-address.ts';
 
@@ -42,10 +44,12 @@ export function* awaitCompletion(
   vcpus: number,
   iteration: number,
 ): Program {
+  yield* rcuEnterIdle(cpu);
   for (let vcpu = 0; vcpu < vcpus; vcpu++) {
     const lo = words.completed + vcpu * 4;
     while (!cpu.cond32(words.hi, lo, Condition.Equal, -1, iteration, Order.Acquire)) yield;
   }
+  yield* rcuExitIdle(cpu);
 }
 
 export function* completeIteration(
@@ -65,5 +69,9 @@ export function* readIteration(cpu: Cpu, words: IterationWords): Program {
 /** A vCPU thread: until the iteration is another one; it is then in cpu.lo. */
 export function* awaitIteration(cpu: Cpu, words: IterationWords, current: number): Program {
   const { hi, iteration } = words;
+  yield* rcuEnterIdle(cpu);
   while (!cpu.cond32(hi, iteration, Condition.NotEqual, -1, current, Order.Acquire)) yield;
+  const next = cpu.lo;
+  yield* rcuExitIdle(cpu);
+  cpu.lo = next;
 }

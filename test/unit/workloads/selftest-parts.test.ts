@@ -5,6 +5,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Cpu, Program } from '../../../src/cpu/cpu.ts';
+import { rcuExitIdle } from '../../../src/kernel/base/rcu.ts';
 import { guestModeOf, guestModeText } from '../../../workloads/common/guest-mode.ts';
 import {
   awaitCompletion,
@@ -59,6 +60,7 @@ describe('iterations', () => {
 });
 
 function* vcpuThread(cpu: Cpu, words: IterationWords, vcpu: number, log: string[]): Program {
+  yield* rcuExitIdle(cpu);
   yield readIteration(cpu, words);
   for (let iteration = cpu.lo; iteration !== QUIT; iteration = cpu.lo) {
     log.push(`run ${iteration}`);
@@ -68,6 +70,7 @@ function* vcpuThread(cpu: Cpu, words: IterationWords, vcpu: number, log: string[
 }
 
 function* mainThread(cpu: Cpu, words: IterationWords, log: string[]): Program {
+  yield* rcuExitIdle(cpu);
   for (let iteration = 0; iteration <= 3; iteration++) {
     if (iteration > 0) yield startIteration(cpu, words, iteration);
     yield awaitCompletion(cpu, words, 3, iteration);
