@@ -1,0 +1,55 @@
+/**
+ * Options of the host's address spaces (Linux mm/, arch/arm64/mm/fault.c), with the kernel function
+ * and version that each value follows.
+ */
+
+import type { Parameter, Parameters } from '../../base/parameters.ts';
+
+/** Resolved options; plain data. */
+export interface MmOptions {
+  readonly mmapLock: 'rwsem' | 'per-vma';
+  readonly thp: 'never' | 'always';
+}
+
+export const MM_PARAMETERS: readonly Parameter[] = [
+  {
+    name: 'mmapLock',
+    kind: 'choice',
+    values: ['rwsem', 'per-vma'],
+    default: 'per-vma',
+    description: 'what a host page fault locks to look up its VMA',
+    follows: {
+      rwsem: 'do_page_fault, up to v6.3: mmap_read_lock',
+      'per-vma': 'do_page_fault, v6.4 (cd7f176aea5f): lock_vma_under_rcu, mmap_lock if that fails',
+    },
+  },
+  {
+    name: 'thp',
+    kind: 'choice',
+    values: ['never', 'always'],
+    default: 'never',
+    description: 'transparent_hugepage/enabled; madvise is never here, as nobody madvises',
+    follows: {
+      never: 'do_anonymous_page',
+      always: 'do_huge_pmd_anonymous_page (create_huge_pmd)',
+    },
+  },
+];
+
+/** What `--like VERSION` sets. */
+export function mmPreset(version: string): Readonly<Record<string, string>> {
+  const hasVmaLock = !['v5.17', 'v6.0', 'v6.2'].includes(version);
+  return { mmapLock: hasVmaLock ? 'per-vma' : 'rwsem' };
+}
+
+export function resolveMmOptions(parameters: Parameters): MmOptions {
+  const text = (name: string): string => {
+    const value = parameters[name];
+    if (value !== undefined) return String(value);
+    return MM_PARAMETERS.find((parameter) => parameter.name === name)!.default;
+  };
+  return {
+    mmapLock: text('mmapLock') as MmOptions['mmapLock'],
+    thp: text('thp') as MmOptions['thp'],
+  };
+}
