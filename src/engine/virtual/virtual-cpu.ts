@@ -11,9 +11,12 @@ import { BugError } from '../../base/errors.ts';
 import type { Cpu, Handler, Program } from '../../cpu/cpu.ts';
 import { type Level, Regime, type Register } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
+import type { NamedMemory } from '../../memory/boot.ts';
+import { nameAddress } from '../../memory/symbols.ts';
 import { Counter } from '../../metrics/definition.ts';
 import { MaintenanceCpu } from './cpu-maintenance.ts';
 import { FrameKind, NEVER, Phase, Status, WaitFor } from './cpu-state.ts';
+import { HeldLocks } from './held-locks.ts';
 import { InterruptQueue } from './interrupt-queue.ts';
 
 const FRAMES_MAX = 64;
@@ -29,6 +32,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
   readonly #interrupts = new InterruptQueue();
   #interruptsEnabled = true;
   #skipRequested = false;
+  readonly #held = new HeldLocks();
   /** Wakes on their way or not yet consumed. */
   readonly #wakes = new InterruptQueue();
   #idleInterrupted = false;
@@ -309,24 +313,34 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
     return before;
   }
 
-  event(_kind: number, _aHi: number, _aLo: number): void {}
+  event(kind: number, aHi: number, aLo: number): void {
+    this.#held.event(kind, aHi, aLo);
+  }
 
-  /** For a report of what every CPU waits for. */
+  /** For a report of what every CPU waits for and which locks it holds. */
   describe(): string {
-    const where = `${hex(this.accessPaHi)}${hex(this.accessPaLo)}`;
+    const { symbols } = this.environment.spec;
+    const held = this.#held.describe((hi, lo) => nameAddress(symbols, hi & 0xffff, lo));
+    return this.#doing(symbols) + (held === '' ? '' : `; holds ${held}`);
+  }
+
+  #doing(symbols: readonly NamedMemory[]): string {
     switch (this.status) {
       case Status.Done:
         return 'finished';
       case Status.Parked:
-        return `waits for a condition on ${hex(this.parkedHi)}${hex(this.parkedLo)}`;
+      case Status.Waking:
+        return `waits for a condition on ${nameAddress(symbols, this.parkedHi, this.parkedLo)}`;
       case Status.Idle:
         return 'idle, waits for a wake-up';
       case Status.WaitDsb:
         return `waits for ${this.acksMissing} DVM acknowledgements`;
       case Status.WaitLine:
-        return `waits for line ${hex(this.requestHi)}${hex(this.requestLo)}`;
-      default:
-        return `runs, last access ${where}`;
+        return `waits for line ${nameAddress(symbols, this.requestHi, this.requestLo)}`;
+      default: {
+        const last = nameAddress(symbols, this.accessPaHi, this.accessPaLo);
+        return `runs, last access to ${last}`;
+      }
     }
   }
 }
