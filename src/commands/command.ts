@@ -1,4 +1,4 @@
-/** What a command of `numalab` is. Heavy modules are imported inside `run`: --help must be quick. */
+/** What a command of `numalab` is. Heavy modules are imported in `run`: --help must be quick. */
 
 import type { ExitCode } from '../base/errors.ts';
 import type { Arguments, Option } from './options.ts';

@@ -98,8 +98,12 @@ async function machines(): Promise<readonly Entry[]> {
   const { machineSummary } = await import('../machine/catalog.ts');
   return machineSummary().map((machine) => ({
     ...machine,
-    description: `${machine.architecture}, ${machine.nodes} nodes, ${machine.cpus} CPUs: ${machine.description}`,
+    description: [machine.architecture, shape(machine), machine.description].join(', '),
   }));
+}
+
+function shape({ nodes, cpus }: { nodes: number; cpus: number }): string {
+  return `${nodes} ${nodes === 1 ? 'node' : 'nodes'}, ${cpus} CPUs`;
 }
 
 async function profiles(): Promise<readonly Entry[]> {

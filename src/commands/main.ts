@@ -132,7 +132,8 @@ function generalHelp(): string {
     '  numalab list workloads',
     '',
     "'numalab COMMAND --help' says more; --version prints the version.",
-    'exit codes: 0 done, 1 bad input, 2 a check failed, 3 emulated deadlock, 4 bug, 130 interrupted',
+    'exit codes: 0 done, 1 bad input, 2 a check failed, 3 emulated deadlock or no progress,',
+    '            4 a bug in numalab, 130 interrupted',
   ].join('\n');
 }
 

@@ -1,6 +1,6 @@
 /**
- * Builds one seed's machine before emulated time 0: memory, the CPUs' own areas, the kernel's linear
- * map, a root page per CPU, then the workload's own objects. One thread, direct writes.
+ * Builds one seed's machine before emulated time 0: memory, the CPUs' own areas, the kernel's
+ * linear map, a root page per CPU, then the workload's own objects. One thread, direct writes.
  *
  * One process per CPU: TTBR0 of each CPU is a page of its own on its node; TTBR1 is the linear map,
  * its tables on the first node with memory, as on a kernel that doesn't replicate.

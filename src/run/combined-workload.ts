@@ -101,7 +101,7 @@ function programOf(cpu: Cpu, images: Images, parts: readonly Part[], seed: numbe
   return program === null ? null : startInPhase(cpu, program);
 }
 
-/** Invariant: a CPU belongs to one part, so its phase and stream numbers can be shifted for good. */
+/** Invariant: a CPU belongs to one part, so its phase and stream numbers stay shifted. */
 function renumber(cpu: Cpu, part: Part): void {
   const phase = cpu.phase.bind(cpu);
   const random = cpu.random.bind(cpu);

@@ -32,7 +32,7 @@ export function dryRunText(spec: RunSpec, estimateLines: readonly string[]): str
     `machine     ${machine.name}: ${machine.nodeCount} nodes, ${machine.cpuCount} CPUs`,
     `CPUs        ${placement.cpus.length}: ${spec.placementText}`,
     `seeds       ${seeds.length === 1 ? seeds[0] : `${seeds[0]} .. ${seeds.at(-1)}`}`,
-    `threads     ${spec.threads}: at most ${workerLimit(spec)} per seed, ${spec.jobs} seeds at once`,
+    `threads     ${spec.threads}: up to ${workerLimit(spec)} per seed, ${spec.jobs} seeds at once`,
   ];
   if (workload.kernelOptions.length > 0) lines.push(`like        ${spec.like}`);
   if (spec.whatIfLabel !== null) lines.push(spec.whatIfLabel);

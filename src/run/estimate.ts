@@ -77,7 +77,7 @@ export function estimateLines(estimate: Estimate): string[] {
       `(${formatBytes(estimate.backedBytesPerNode)} with contents per node)`,
     seconds === null
       ? 'time: unknown, the workload does not say how many operations it performs'
-      : `time: about ${formatSeconds(seconds)} on one core (${operationsPerSeed} operations per seed)`,
+      : `time: about ${formatSeconds(seconds)} (${operationsPerSeed} operations per seed)`,
   ];
 }
 

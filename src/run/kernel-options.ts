@@ -6,7 +6,7 @@
 
 import type { Workload } from '../../workloads/workload.ts';
 import { UserError } from '../base/errors.ts';
-import type { Parameter, Parameters } from '../base/parameters.ts';
+import type { Parameter, Parameters, ParameterValue } from '../base/parameters.ts';
 import {
   type Assignment,
   parseParameterValue,
@@ -22,6 +22,7 @@ import {
   whatIfLabel,
   whatIfOf,
 } from '../kernel/like.ts';
+import { MM_PARAMETERS, mmPreset } from '../kernel/mm/options.ts';
 import { resolveStage2Options, STAGE2_PARAMETERS } from '../kernel/stage2/options.ts';
 import type { Machine } from '../machine/machine.ts';
 
@@ -36,7 +37,7 @@ export interface KernelChoice {
 /** By the family that a workload names in kernelOptions. */
 const FAMILIES: Readonly<Record<'stage2' | 'mm', readonly Parameter[]>> = {
   stage2: STAGE2_PARAMETERS,
-  mm: [],
+  mm: MM_PARAMETERS,
 };
 
 /** Tables of kernel options that a workload reads. */
@@ -61,32 +62,47 @@ export function resolveKernelOptions(
   const kernel = kernelTables(workload);
   const tables = [...ownTables, ...kernel];
   const { values, given } = resolveParameters(tables, assignments, workload.name);
-  const parameters: Record<string, string | number | boolean> = { ...values };
-  const preset = likePreset(like ?? LIKE_DEFAULT, machine);
+  const parameters: Record<string, ParameterValue> = { ...values };
+  const preset = presetOf(workload, machine, like ?? LIKE_DEFAULT);
   for (const parameter of kernel) {
     const text = preset[parameter.name];
     if (text === undefined || given.has(parameter.name)) continue;
     parameters[parameter.name] = parseParameterValue(parameter, parameter.name, text);
   }
-  for (const parameter of kernel) {
-    const text = workload.kernelDefaults?.[parameter.name];
-    if (text === undefined || given.has(parameter.name)) continue;
-    parameters[parameter.name] = parseParameterValue(parameter, parameter.name, text);
-  }
+  const choice = { parameters, given, like: like ?? LIKE_DEFAULT };
   if (!workload.kernelOptions.includes('stage2')) {
-    return { parameters, given, like: like ?? LIKE_DEFAULT, whatIf: [], whatIfLabel: null };
+    if (like !== undefined) checkPreset(parameters, preset, like);
+    return { ...choice, whatIf: [], whatIfLabel: null };
   }
   const options = resolveStage2Options(parameters, machine);
   checkStage2Options(options, machine);
   if (like !== undefined) checkLike(like, options, machine);
   const whatIf = like === undefined ? whatIfOf(options, machine) : null;
   return {
-    parameters,
-    given,
-    like: like ?? LIKE_DEFAULT,
+    ...choice,
     whatIf: whatIf?.options ?? [],
     whatIfLabel: whatIf === null ? null : whatIfLabel(whatIf),
   };
+}
+
+type Preset = Readonly<Record<string, string>>;
+
+/** Options that a kernel version decides, for the families that the workload reads. */
+function presetOf(workload: Workload, machine: Machine, like: string): Preset {
+  const stage2 = workload.kernelOptions.includes('stage2') ? likePreset(like, machine) : {};
+  const mm = workload.kernelOptions.includes('mm') ? mmPreset(like) : {};
+  return { ...mm, ...stage2 };
+}
+
+/** With --like the options must be those of that kernel. */
+function checkPreset(parameters: Parameters, preset: Preset, like: string): void {
+  for (const [name, right] of Object.entries(preset)) {
+    const value = parameters[name];
+    if (value === undefined || String(value) === right) continue;
+    throw new UserError(
+      `--like ${like} does not have ${name}=${value}; leave out --like, or use ${name}=${right}`,
+    );
+  }
 }
 
 function refuseUnknownLike(like: string | undefined): void {

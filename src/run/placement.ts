@@ -86,9 +86,8 @@ export function resolvePlacement(
   }
   const node = Number(match[1]);
   if (node >= machine.nodeCount) {
-    throw new UserError(
-      `mempolicy: node ${node} does not exist; ${machine.name} has nodes 0-${machine.nodeCount - 1}`,
-    );
+    const nodes = `${machine.name} has nodes 0-${machine.nodeCount - 1}`;
+    throw new UserError(`mempolicy: node ${node} does not exist; ${nodes}`);
   }
   if (machine.memoryBytesOfNode[node] === 0) {
     throw new UserError(`mempolicy: node ${node} of ${machine.name} has no memory`);
@@ -96,7 +95,7 @@ export function resolvePlacement(
   return { cpus, memoryPolicy: 'bind', bindNode: node };
 }
 
-/** "node 0: CPUs 0-15; node 1: CPUs 96-111; helpers on CPU 112", for a run's header. */
+/** For a run's header: "node 0: CPUs 0-15; node 1: CPUs 96-111; helper on CPU 112". */
 export function placementMap(machine: Machine, placement: Placement, helpers: number): string {
   const firstHelper = placement.cpus.length - helpers;
   const parts: string[] = [];

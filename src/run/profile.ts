@@ -119,9 +119,8 @@ function complaint(document: MachineDocument, issue: z.core.$ZodIssue): UserErro
     const key = issue.keys[0]!;
     const known = path.length === 0 ? profile.shape : part.shape;
     const where = document.locate([...path, key].join('.'), true);
-    return new UserError(
-      `${where}: unknown key '${key.slice(0, 40)}'; would be right: ${Object.keys(known).join(', ')}`,
-    );
+    const right = Object.keys(known).join(', ');
+    return new UserError(`${where}: unknown key '${key.slice(0, 40)}'; would be right: ${right}`);
   }
   const name = path.findLast((segment) => !/^\d+$/.test(segment)) ?? '';
   const inPart = /^\d+$/.test(path.at(-1) ?? '');

@@ -79,13 +79,12 @@ function placeWorkload(
   if (own < 1 || own + helpers > cpus.length) {
     const wanted = own < 1 ? 'at least one of its own' : `${own} of its own`;
     throw new UserError(
-      `${workload.name} needs ${wanted} and ${helpers} for helpers, and --cpus gives ${cpus.length}`,
+      `${workload.name} needs ${wanted} and ${helpers} for helpers; ${cpus.length} CPUs take part`,
     );
   }
   if (cpus.length < workload.minimumCpus) {
-    throw new UserError(
-      `${workload.name} needs at least ${workload.minimumCpus} CPUs, and --cpus gives ${cpus.length}`,
-    );
+    const { name, minimumCpus } = workload;
+    throw new UserError(`${name} needs ${minimumCpus} CPUs or more; ${cpus.length} take part`);
   }
   cpus = cpus.slice(0, own + helpers);
   const placement = resolvePlacement(machine, cpus, parameters);

@@ -23,7 +23,8 @@ export function sortedJson(value: Json): string {
   if (value !== null && typeof value === 'object') {
     const entries = Object.entries(value as { readonly [key: string]: Json });
     entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
-    return `{${entries.map(([key, item]) => `${JSON.stringify(key)}:${sortedJson(item)}`).join(',')}}`;
+    const members = entries.map(([key, item]) => `${JSON.stringify(key)}:${sortedJson(item)}`);
+    return `{${members.join(',')}}`;
   }
   return JSON.stringify(value);
 }

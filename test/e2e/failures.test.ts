@@ -1,4 +1,4 @@
-/** Promise: a run that fails ends at once with one clear error and its exit code, no thread left. */
+/** Promise: a run that fails ends at once with one clear error and its exit code. */
 
 import { describe, expect, it } from 'vitest';
 import { fixture, numalab } from './numalab.ts';

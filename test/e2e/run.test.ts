@@ -63,7 +63,7 @@ describe('run', () => {
     expect(counts).toBe(2 * second.histograms['memory.read']!.count);
   });
 
-  it('gives the same digest on any number of worker threads, and however auto decides', async () => {
+  it('gives the same digest on any number of worker threads, also chosen by auto', async () => {
     const words = ['run', fixture('private-lines'), 'placement=spread', 'rounds=2000'];
     const auto = await json(words);
     const one = await json([...words, '--threads', '1']);

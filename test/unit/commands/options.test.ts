@@ -1,4 +1,4 @@
-/** Promise: what yargs would accept silently (repeats, missing values, unknown names) is refused. */
+/** Promise: what yargs accepts silently (repeats, missing values, unknown names) is refused. */
 
 import { describe, expect, it } from 'vitest';
 import { splitVariant } from '../../../src/commands/compare.ts';
