@@ -9,5 +9,5 @@ describeLocks(virtualConformance, {
   rounds: 20,
   ordered: true,
   // The engine does not mask interrupts when it takes one: handlers of a lock nest and deadlock.
-  masksInHandlers: false,
+  masksInHandlers: true,
 });

@@ -27,6 +27,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
   readonly #frameKinds = new Uint8Array(FRAMES_MAX);
   readonly #savedRegimes = new Uint8Array(FRAMES_MAX);
   readonly #savedReturns = new Int32Array(FRAMES_MAX);
+  readonly #savedInterrupts = new Uint8Array(FRAMES_MAX);
   readonly #vectors: (Handler | null)[] = [null, null, null];
   readonly #interruptHandlers: (Handler | null)[] = new Array(INTERRUPT_VECTORS).fill(null);
   readonly #interrupts = new InterruptQueue();
@@ -164,6 +165,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
     if (kind === FrameKind.Program) return;
     const saved = this.#savedRegimes[depth] as Regime;
     this.ret = this.#savedReturns[depth]!;
+    this.interrupts(this.#savedInterrupts[depth] === 1);
     this.switchRegime(saved);
     if (saved === Regime.Guest) this.spend(Cost.GuestEntry);
     else this.spend(kind === FrameKind.Exception ? Cost.ExceptionReturn : Cost.InterruptReturn);
@@ -177,6 +179,9 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
     const depth = this.#programs.length;
     this.#savedRegimes[depth] = this.regime;
     this.#savedReturns[depth] = this.ret;
+    this.#savedInterrupts[depth] = this.#interruptsEnabled ? 1 : 0;
+    // PSTATE.I is set on entry; Linux unmasks at once for synchronous exceptions, not for IRQs.
+    if (kind === FrameKind.Interrupt) this.#interruptsEnabled = false;
     if (this.regime === Regime.Guest) this.spend(Cost.GuestExit);
     else this.spend(kind === FrameKind.Exception ? Cost.ExceptionEntry : Cost.InterruptEntry);
     this.switchRegime(Regime.Host);
