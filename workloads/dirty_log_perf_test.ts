@@ -317,6 +317,10 @@ export const dirtyLogPerfTest: Workload = {
   runsOnX86: false,
   minimumCpus: 2,
   backedBytes: (context) => memstressBackedBytes(planOf(context), context) + MIB,
+  operations: (context) => {
+    const { vcpus, bytesPerVcpu, iterations } = planOf(context);
+    return ((vcpus * bytesPerVcpu) / (1 << PAGE_SHIFT)) * (1 + iterations);
+  },
   boot: (boot, context) => {
     const plan = planOf(context);
     const node = context.machine.nodeOfCpu[plan.mainCpu]!;

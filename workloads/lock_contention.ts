@@ -330,6 +330,7 @@ export const lockContention: Workload = {
     const perLock = Math.max(plan.lock.bytes, 4) + (4 + plan.lines) * LINE_BYTES + 256;
     return MIB + 64 * 1024 + numberOf(context.parameters, 'locks') * perLock;
   },
+  operations: (context) => context.placement.cpus.length * planOf(context).acquisitions,
   boot,
   program: (cpu, image, context) => {
     const role = context.placement.cpus.indexOf(cpu.id);

@@ -255,6 +255,10 @@ export const memoryLatency: Workload = {
     const regions = nodesWithMemory(context.machine).length;
     return MIB + regions * tableBytes(offsetsOf(context.machine, plan).bytes, plan.pageShift);
   },
+  operations: (context) => {
+    const { sizes, nodes } = planOf(context);
+    return sizes.length * nodes.length * numberOf(context.parameters, 'accesses');
+  },
   boot,
   program: (cpu, image, context) =>
     cpu.id === context.placement.cpus[0] ? chaser(cpu, image as LatencyImage, context) : null,

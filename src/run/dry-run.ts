@@ -1,6 +1,9 @@
 /** --dry-run: what would run, as text and as data, without running it. */
 
+import type { ParameterKind, ParameterValue } from '../base/parameters.ts';
+import { formatBytes, formatPs } from '../base/units.ts';
 import type { Estimate } from './estimate.ts';
+import { kernelTables } from './kernel-options.ts';
 import { replayCommand } from './replay.ts';
 import { placementOf } from './result.ts';
 import { workerLimit } from './run.ts';
@@ -37,9 +40,10 @@ export function dryRunText(spec: RunSpec, estimateLines: readonly string[]): str
   if (workload.kernelOptions.length > 0) lines.push(`like        ${spec.like}`);
   if (spec.whatIfLabel !== null) lines.push(spec.whatIfLabel);
   lines.push('parameters');
+  const kinds = kindsOf(spec);
   const width = Math.max(...Object.keys(spec.parameters).map((name) => name.length));
   for (const [name, value] of Object.entries(spec.parameters)) {
-    const text = value === '' ? '(decided by machine and other options)' : formatValue(value);
+    const text = value === '' ? '(by machine and other options)' : formatValue(kinds, name, value);
     lines.push(`  ${name.padEnd(width)}  ${text}${spec.given.includes(name) ? '  (given)' : ''}`);
   }
   lines.push(...estimateLines, `runId       ${spec.runId}`, '');
@@ -47,7 +51,20 @@ export function dryRunText(spec: RunSpec, estimateLines: readonly string[]): str
   return lines.join('\n');
 }
 
-function formatValue(value: string | number | boolean): string {
+/** Kinds by name; those of a profile's parts are not looked up. */
+function kindsOf({ workload }: RunSpec): ReadonlyMap<string, ParameterKind> {
+  const tables = [...workload.parameters, ...kernelTables(workload)];
+  return new Map(tables.map(({ name, kind }) => [name, kind]));
+}
+
+function formatValue(
+  kinds: ReadonlyMap<string, ParameterKind>,
+  name: string,
+  value: ParameterValue,
+): string {
   if (typeof value === 'boolean') return value ? 'on' : 'off';
-  return String(value);
+  if (typeof value === 'string') return value;
+  const kind = kinds.get(name);
+  if (kind === 'size') return formatBytes(value);
+  return kind === 'time' ? formatPs(value) : String(value);
 }

@@ -77,6 +77,10 @@ export function resolveKernelOptions(
   const options = resolveStage2Options(parameters, machine);
   checkStage2Options(options, machine);
   if (like !== undefined) checkLike(like, options, machine);
+  for (const { name } of kernel) {
+    const decided = (options as unknown as Parameters)[name];
+    if (parameters[name] === '' && decided !== undefined) parameters[name] = decided;
+  }
   const whatIf = like === undefined ? whatIfOf(options, machine) : null;
   return {
     ...choice,
