@@ -1,0 +1,28 @@
+/** Every benchmark, in the order of the table. */
+
+import type { Benchmark } from './benchmark.ts';
+import { growthOfHits, growthOfMcs, growthOfReads } from './growth.ts';
+import { lineTransactions, mcs, mcs2Nodes, ticket, ticket2Nodes } from './locks.ts';
+import {
+  privateHits64Cpus,
+  privateHitsRandom,
+  privateHitsSequential,
+  randomReads1GiB,
+  randomReads16Cpus,
+} from './reads.ts';
+
+export const BENCHMARKS: readonly Benchmark[] = [
+  privateHitsRandom,
+  privateHitsSequential,
+  privateHits64Cpus,
+  randomReads1GiB,
+  randomReads16Cpus,
+  lineTransactions,
+  mcs,
+  mcs2Nodes,
+  ticket,
+  ticket2Nodes,
+  growthOfHits,
+  growthOfMcs,
+  growthOfReads,
+];
