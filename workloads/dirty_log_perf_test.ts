@@ -41,6 +41,7 @@ import {
   memstressHeader,
   memstressHelpers,
   memstressPlan,
+  memstressTranslation,
   passOf,
 } from './common/memstress.ts';
 import { bootMemstress, memstressBackedBytes } from './common/memstress-vm.ts';
@@ -316,6 +317,7 @@ export const dirtyLogPerfTest: Workload = {
   helperCpus: memstressHelpers,
   runsOnX86: false,
   minimumCpus: 2,
+  guestTranslation: memstressTranslation,
   backedBytes: (context) => memstressBackedBytes(planOf(context), context) + MIB,
   operations: (context) => {
     const { vcpus, bytesPerVcpu, iterations } = planOf(context);

@@ -71,6 +71,13 @@ export interface RunFacts {
   readonly peek32: (paHi: number, paLo: number) => number;
 }
 
+export interface GuestTranslation {
+  /** log2 of the guest's page size. */
+  readonly guestGranuleShift: number;
+  /** Input address bits of stage 2. */
+  readonly ipaBits: number;
+}
+
 export interface WorkloadPhase {
   readonly name: string;
   readonly warmUp?: boolean;
@@ -108,6 +115,8 @@ export interface Workload {
   readonly runsOnX86: boolean;
   /** Bytes with contents to set aside per node. */
   backedBytes(context: WorkloadContext): number;
+  /** Guest translation, where the workload has guests of its own kind; KVM's defaults if absent. */
+  guestTranslation?(context: WorkloadContext): GuestTranslation;
   /** Least number of CPUs, for a clear refusal. */
   readonly minimumCpus: number;
   /** Completed operations (Cpu.mark) to expect of a run, for progress and time estimates. */

@@ -71,6 +71,7 @@ export function bootSeed(workload: Workload, context: WorkloadContext): BootedMa
   const kernel = createLinearMap(boot, boot.nearestNodeWithMemory(0), GRANULE_4K);
   const userRoots = createCpuRoots(boot, GRANULE_4K).map((table) => table.root);
   const image = workload.boot(boot, context);
+  const guest = workload.guestTranslation?.(context);
   return {
     memory: buffers,
     symbols: boot.symbols,
@@ -81,9 +82,9 @@ export function bootSeed(workload: Workload, context: WorkloadContext): BootedMa
       kernelRoots: Array.from(machine.nodeOfCpu, () => kernel.root),
       userRoots,
       hostGranuleShift: GRANULE_4K.shift,
-      guestGranuleShift: GRANULE_4K.shift,
+      guestGranuleShift: guest?.guestGranuleShift ?? GRANULE_4K.shift,
       stage2GranuleShift: GRANULE_4K.shift,
-      ipaBits: IPA_BITS,
+      ipaBits: guest?.ipaBits ?? IPA_BITS,
     },
   };
 }

@@ -5,6 +5,7 @@
  */
 
 import {
+  type GuestTranslation,
   type Image,
   phasesOf,
   type ReportLine,
@@ -14,6 +15,7 @@ import {
   type WorkloadPhase,
 } from '../../workloads/workload.ts';
 import { assert } from '../base/assert.ts';
+import { UserError } from '../base/errors.ts';
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import type { BootMemory } from '../memory/boot.ts';
 import type { SliceableFacts } from './facts.ts';
@@ -75,10 +77,23 @@ export function combineParts(
     minimumCpus: cpuCount,
     backedBytes: (context) =>
       sum((part) => part.workload.backedBytes({ ...part.context, seed: context.seed })),
+    guestTranslation: () => commonGuestTranslation(parts),
     boot: (boot, context) => bootParts(boot, parts, context.seed),
     program: (cpu, image, context) => programOf(cpu, image as Images, parts, context.seed),
     report: (facts, image, context) => reportParts(facts, image as Images, parts, context.seed),
   };
+}
+
+/** The machine has one setting for all its guests. */
+function commonGuestTranslation(parts: readonly Part[]): GuestTranslation {
+  const wanted = parts.flatMap((part) => part.workload.guestTranslation?.(part.context) ?? []);
+  const first = wanted[0] ?? { guestGranuleShift: 12, ipaBits: 40 };
+  const differs = wanted.some(
+    (other) =>
+      other.guestGranuleShift !== first.guestGranuleShift || other.ipaBits !== first.ipaBits,
+  );
+  if (differs) throw new UserError('mode: all guests of a profile must have the same mode');
+  return first;
 }
 
 /** Parts boot one after the other; each takes an equal share of what the earlier ones left. */

@@ -11,7 +11,7 @@ import { UserError } from '../../src/base/errors.ts';
 import type { Parameters } from '../../src/base/parameters.ts';
 import { formatBytes } from '../../src/base/units.ts';
 import { type Backing, backingOf } from '../../src/kernel/stage2/backing.ts';
-import type { WorkloadContext } from '../workload.ts';
+import type { GuestTranslation, WorkloadContext } from '../workload.ts';
 import type { GuestPass } from './guest-code.ts';
 import { type GuestMode, guestModeOf, guestModeText } from './guest-mode.ts';
 import { checkedMemory, vcpusOf } from './selftest.ts';
@@ -74,6 +74,11 @@ export function memstressPlan(context: WorkloadContext, helpers: number): Memstr
     slots,
     overlap: 'overlap' in parameters && flagOf(parameters, 'overlap'),
   };
+}
+
+export function memstressTranslation(context: WorkloadContext): GuestTranslation {
+  const mode = guestModeOf(textOf(context.parameters, 'mode'));
+  return { guestGranuleShift: mode.pageShift, ipaBits: mode.paBits };
 }
 
 /** The test's region ends one page below the top, aligned down to the backing's page size. */
