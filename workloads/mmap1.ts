@@ -1,7 +1,7 @@
 /**
  * will-it-scale mmap1: each task maps anonymous memory and unmaps it without touching it.
- * With mode=threads this is mmap_lock and nothing else. The flush of an empty range is skipped, so
- * the size decides nothing but the walk over the upper tables.
+ * With mode=threads this is mmap_lock and nothing else. An empty area has no tables, so the size
+ * decides nothing.
  */
 
 import { VmaKind } from '../src/kernel/mm/mm-struct.ts';

@@ -17,6 +17,10 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   core_to_core: async () => (await import('./core_to_core.ts')).coreToCore,
   tlb_shootdown: async () => (await import('./tlb_shootdown.ts')).tlbShootdown,
   lock_contention: async () => (await import('./lock_contention.ts')).lockContention,
+  page_fault1: async () => (await import('./page_fault1.ts')).pageFault1,
+  page_fault2: async () => (await import('./page_fault2.ts')).pageFault2,
+  page_fault3: async () => (await import('./page_fault3.ts')).pageFault3,
+  mmap1: async () => (await import('./mmap1.ts')).mmap1,
 };
 
 export const DEFAULT_WORKLOAD = 'dirty_log_perf_test';

@@ -9,15 +9,7 @@
  */
 
 import type { Parameter } from '../../src/base/parameters.ts';
-import {
-  formatBytes,
-  formatPs,
-  KIB,
-  LINE_BYTES,
-  MIB,
-  PS_PER_MS,
-  PS_PER_S,
-} from '../../src/base/units.ts';
+import { formatBytes, formatPs, KIB, LINE_BYTES, MIB, PS_PER_S } from '../../src/base/units.ts';
 import type { Cpu, Program } from '../../src/cpu/cpu.ts';
 import { Order } from '../../src/cpu/operations.ts';
 import type { BootMemory } from '../../src/memory/boot.ts';
@@ -76,7 +68,7 @@ export function parameters(scaledSize: string): readonly Parameter[] {
       kind: 'time',
       unit: 'us',
       default: '1ms',
-      minimum: 1_000_000,
+      minimum: START_SKEW_PS,
       maximum: 10 * PS_PER_S,
       description: 'emulated length of a sample; will-it-scale has 1 s',
     },
@@ -236,11 +228,9 @@ function scaledWords(context: WorkloadContext): string[] {
   return words.length === 0 ? [] : [`scaled: ${words.join(', ')}; rates are per emulated second`];
 }
 
-/** Shortest sample that a user may ask for is a microsecond; kept here for the estimates. */
+/** About how many iterations all samples make, if each takes `operationPs`. */
 export function expectedOperations(context: WorkloadContext, operationPs: number): number {
   const plan = samplePlan(context);
   const length = (plan.warmup + plan.samples) * plan.samplePs;
   return Math.max(1, Math.round(length / operationPs)) * context.placement.cpus.length;
 }
-
-export const DEFAULT_SAMPLE_PS = PS_PER_MS;

@@ -35,8 +35,8 @@ export const Walked = { Found: 0, NoTable: 1, Block: 2 } as const;
 
 /**
  * Finds the entry for an address in the table of a level. ret = Found and (hi, lo) = its
- * linear-map address; NoTable or Block where the walk ends above. `grow`: missing tables are
- * allocated.
+ * linear-map address; NoTable or Block where the walk ends above, with lo = the level there.
+ * `grow`: missing tables are allocated.
  */
 export function* walkTo(
   cpu: Cpu,
@@ -55,6 +55,7 @@ export function* walkTo(
     if (!isValid(cpu.lo)) {
       if (!grow) {
         cpu.ret = Walked.NoTable;
+        cpu.lo = current;
         return;
       }
       yield growTable(cpu, space, tableHi, entryLo, current);
@@ -63,6 +64,7 @@ export function* walkTo(
     }
     if (!isTable(cpu.lo, current)) {
       cpu.ret = Walked.Block;
+      cpu.lo = current;
       return;
     }
     tableHi = outputHi(cpu.hi, PAGE_SHIFT) | LINEAR_MAP_HI;

@@ -10,6 +10,7 @@ import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Order } from '../../cpu/operations.ts';
 import { LINEAR_MAP_HI } from '../../memory/physical-address.ts';
 import { isTable, isValid, outputHi, outputLo } from '../../translation/descriptors.ts';
+import { GRANULE_4K, levelShift } from '../../translation/granule.ts';
 import { PAGE_BYTES, PAGE_SHIFT } from '../base/struct-page.ts';
 import type { AddressSpace } from './address-space.ts';
 import { isWritable, LEAF_FILE_HI, LEAF_SPECIAL_HI } from './leaf.ts';
@@ -17,6 +18,7 @@ import { MIB_2 } from './mm-struct.ts';
 import type { MmuGather } from './mmu-gather.ts';
 import { dirtyPage } from './page-cache.ts';
 import { lockTable, PMD_LEVEL, unlockTable, Walked, walkTo } from './page-table.ts';
+import { roundDown } from './virtual-address.ts';
 
 const HUGE_SHIFT = 21;
 
@@ -28,8 +30,10 @@ export function* unmapRange(
   start: number,
   end: number,
 ): Program {
-  for (let address = start; address < end; address += MIB_2) {
+  let next = start;
+  for (let address = start; address < end; address = next) {
     yield walkTo(cpu, space, address, PMD_LEVEL, false);
+    next = nextAddress(cpu, address);
     if (cpu.ret !== Walked.Found) continue;
     const { hi: pmdHi, lo: pmdLo } = cpu;
     while (!cpu.load64(pmdHi, pmdLo, Order.Acquire)) yield;
@@ -44,6 +48,13 @@ export function* unmapRange(
     }
     if (gather.isFull) yield* gather.flush(cpu, space);
   }
+}
+
+/** pgd_addr_end and the like: past what the entry covers where the walk ended. */
+function nextAddress(cpu: Cpu, address: number): number {
+  const level = cpu.ret === Walked.Found ? PMD_LEVEL : cpu.lo;
+  const bytes = 2 ** levelShift(GRANULE_4K, level);
+  return roundDown(address, bytes) + bytes;
 }
 
 /** zap_pte_range: one hold of the table's lock for all its entries. */
@@ -105,8 +116,10 @@ export function* freeTables(
   start: number,
   end: number,
 ): Program {
-  for (let address = start; address < end; address += MIB_2) {
+  let next = start;
+  for (let address = start; address < end; address = next) {
     yield walkTo(cpu, space, address, PMD_LEVEL, false);
+    next = nextAddress(cpu, address);
     if (cpu.ret !== Walked.Found) continue;
     const { hi: pmdHi, lo: pmdLo } = cpu;
     while (!cpu.load64(pmdHi, pmdLo, Order.Acquire)) yield;
