@@ -16,6 +16,9 @@ const FREE_SHARED = 4; // a double: words 4 and 5
 const FREE_EXCLUSIVE = 6; // a double: words 6 and 7
 const SHARERS = 8;
 
+/** Buckets of the page filter: a power of two. */
+const PAGE_BUCKETS = 1 << 16;
+
 export class Directory {
   readonly sharerWords: number;
   readonly #stride: number;
@@ -27,6 +30,8 @@ export class Directory {
   #capacity: number;
   #used = 0;
   #free = -1;
+  /** Records by hash of their 4 KiB page: zero means that no line of the page has a record. */
+  readonly #recordsOfPage = new Int32Array(PAGE_BUCKETS);
 
   constructor(cpuCount: number, capacity = 1024) {
     this.sharerWords = Math.ceil(cpuCount / 32);
@@ -38,6 +43,11 @@ export class Directory {
     this.#next = new Int32Array(capacity);
     this.#bucketShift = 32 - Math.log2(capacity);
     this.#buckets = new Int32Array(capacity).fill(-1);
+  }
+
+  /** False: no line of the 4 KiB page that the line is in has a record. */
+  mayHoldPage(line: number): boolean {
+    return this.#recordsOfPage[pageBucket(line)] !== 0;
   }
 
   /** Record of a line, or -1. */
@@ -67,6 +77,8 @@ export class Directory {
     const bucket = Math.imul(line, 0x9e3779b1) >>> this.#bucketShift;
     this.#next[record] = this.#buckets[bucket]!;
     this.#buckets[bucket] = record;
+    const page = pageBucket(line);
+    this.#recordsOfPage[page] = this.#recordsOfPage[page]! + 1;
     return record;
   }
 
@@ -85,6 +97,8 @@ export class Directory {
     }
     this.#next[record] = this.#free;
     this.#free = record;
+    const page = pageBucket(line);
+    this.#recordsOfPage[page] = this.#recordsOfPage[page]! - 1;
   }
 
   lineOf(record: number): number {
@@ -161,4 +175,8 @@ export class Directory {
       this.#buckets[bucket] = record;
     }
   }
+}
+
+function pageBucket(line: number): number {
+  return Math.imul(line >>> 6, 0x9e3779b1) >>> 16;
 }

@@ -165,10 +165,9 @@ export class Home {
     const bytes = queue.c[message]!;
     const free = this.lines.servePage(queue.cpu[message]!, hi, lo, bytes, now);
     queue.release(message);
-    const first = lineOf(hi, lo);
-    for (let i = 0; i < bytes / 64; i++) {
-      const record = directory.find((first + i) | 0);
-      if (record >= 0 && directory.fifoHead(record) < 0) this.#wakeLine((first + i) | 0, free);
+    for (let i = 0; i < this.lines.pageRecordCount; i++) {
+      const record = this.lines.pageRecords[i]!;
+      if (directory.fifoHead(record) < 0) this.#wakeLine(directory.lineOf(record), free);
     }
   }
 

@@ -74,6 +74,26 @@ export class LastLevelCache {
     return dirty;
   }
 
+  /** Drops `count` consecutive lines: a page operation. */
+  removeRange(first: number, count: number): void {
+    if (this.#sets === 0) return;
+    const lines = this.#lines;
+    const ways = this.#ways;
+    let set = (first >>> 0) % this.#sets;
+    for (let i = 0; i < count; i++) {
+      if (this.#valid[set] !== 0) {
+        const line = (first + i) | 0;
+        const base = set * ways;
+        for (let way = 0; way < ways; way++) {
+          if (lines[base + way] !== line) continue;
+          this.#valid[set] = this.#valid[set]! & ~(1 << way);
+          this.#dirty[set] = this.#dirty[set]! & ~(1 << way);
+        }
+      }
+      if (++set === this.#sets) set = 0;
+    }
+  }
+
   /** Way of the line in its set, or -1. */
   #find(set: number, line: number): number {
     const base = set * this.#ways;

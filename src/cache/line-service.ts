@@ -39,6 +39,9 @@ export class LineService {
   readonly timing: HomeTiming;
   /** Cache-to-cache transfers by symbol of the line: [local, remote] pairs; see nameLines. */
   traffic = new Float64Array(0);
+  /** Directory records of the page served last. */
+  pageRecords = new Int32Array(64);
+  pageRecordCount = 0;
   /** Requests served. */
   transactions = 0;
   readonly #machine: Machine;
@@ -186,29 +189,46 @@ export class LineService {
     const first = ((paHi & 63) << 26) | (paLo >>> 6);
     const lines = bytes / 64;
     this.#back = timing.hopToCpu(cpu);
+    this.#findPage(first, lines);
+    const { pageRecords } = this;
     let start = timing.takePort(first, now);
-    for (let i = 0; i < lines; i++) {
-      const record = directory.find((first + i) | 0);
-      if (record >= 0) start = Math.max(start, directory.freeExclusive(record));
+    for (let i = 0; i < this.pageRecordCount; i++) {
+      start = Math.max(start, directory.freeExclusive(pageRecords[i]!));
     }
+    this.llc.removeRange(first, lines);
     let ackAt = start + this.#machine.lookaheadPs;
-    for (let i = 0; i < lines; i++) {
-      const line = (first + i) | 0;
-      this.llc.remove(line);
-      const record = directory.find(line);
-      if (record < 0) continue;
+    for (let i = 0; i < this.pageRecordCount; i++) {
+      const line = directory.lineOf(pageRecords[i]!);
       const hi = (paHi & ~63) | (line >>> 26);
-      ackAt = Math.max(ackAt, this.#removeCopies(record, hi, line << 6, start));
+      ackAt = Math.max(ackAt, this.#removeCopies(pageRecords[i]!, hi, line << 6, start));
     }
     timing.takeChannel(start, lines);
     const grant = Math.max(ackAt, timing.channelFreePs) + this.#back;
     const free = grant + this.#back;
-    for (let i = 0; i < lines; i++) {
-      const record = directory.find((first + i) | 0);
-      if (record >= 0) directory.setFree(record, free, free);
-    }
+    for (let i = 0; i < this.pageRecordCount; i++) directory.setFree(pageRecords[i]!, free, free);
     this.#port.grant(cpu, grant, LineState.Invalid, Source.None, timing.node);
     return free;
+  }
+
+  /** Records of the lines of a page, in order of line. */
+  #findPage(first: number, lines: number): void {
+    const { directory } = this;
+    this.pageRecordCount = 0;
+    for (let i = 0; i < lines; i++) {
+      const line = (first + i) | 0;
+      if ((line & 63) === 0 && !directory.mayHoldPage(line)) {
+        i += 63;
+        continue;
+      }
+      const record = directory.find(line);
+      if (record < 0) continue;
+      if (this.pageRecordCount === this.pageRecords.length) {
+        const wider = new Int32Array(2 * this.pageRecords.length);
+        wider.set(this.pageRecords);
+        this.pageRecords = wider;
+      }
+      this.pageRecords[this.pageRecordCount++] = record;
+    }
   }
 
   /** Removes every copy of a line; returns when the last answer is here. */
