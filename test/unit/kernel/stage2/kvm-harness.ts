@@ -61,7 +61,7 @@ export class KvmHarness {
       machine,
       seed: options.seed ?? 1,
       backedBytes: 6 * MIB,
-      stepLimit: 20_000_000,
+      stepLimit: 3_000_000,
       ...this.translation.hooks(),
       onEvent: (_, kind, hi, lo) => {
         if (kind === EventKind.TablePageFreed) this.freedTables.push(hi * 2 ** 32 + (lo >>> 0));
