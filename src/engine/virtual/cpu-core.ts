@@ -9,6 +9,7 @@
 
 import { assert } from '../../base/assert.ts';
 import { RandomStream } from '../../base/random.ts';
+import { CpuWatch } from '../../checkers/cpu-watch.ts';
 import type { Cost } from '../../machine/costs.ts';
 import { COST_COUNT } from '../../machine/costs.ts';
 import type { Machine } from '../../machine/machine.ts';
@@ -30,6 +31,8 @@ export interface CpuEnvironment {
   /** When each CPU of the worker can act next: side by side, because every window reads them all. */
   readonly nextTimes: Float64Array;
   readonly witness: OrderWitness | null;
+  /** Which pages are or were tables, for checkers; null: checks are off. */
+  readonly tableMarks: readonly Uint8Array[] | null;
 }
 
 export class CpuCore {
@@ -64,6 +67,8 @@ export class CpuCore {
   protected readonly memory: PhysicalMemory;
   protected readonly fabric: Fabric;
   protected readonly environment: CpuEnvironment;
+  /** What checkers see of this CPU; null: checks are off. */
+  readonly watch: CpuWatch | null;
   readonly #nextTimes: Float64Array;
   readonly #costsPs: Float64Array;
   readonly #recorder: Recorder;
@@ -79,6 +84,7 @@ export class CpuCore {
     this.slot = slot;
     this.#nextTimes = environment.nextTimes;
     this.environment = environment;
+    this.watch = makeWatch(id, this, environment);
     this.machine = machine;
     this.memory = environment.memory;
     this.fabric = environment.fabric;
@@ -205,4 +211,15 @@ export class CpuCore {
   expired(deadline: number): boolean {
     return this.clock >= deadline;
   }
+}
+
+function makeWatch(
+  id: number,
+  clock: { readonly clock: number },
+  environment: CpuEnvironment,
+): CpuWatch | null {
+  const { machine, tableMarks } = environment;
+  if (tableMarks === null) return null;
+  const { cpuCount, features } = machine;
+  return new CpuWatch(id, clock, { cpuCount, bbm: features.bbm, marks: tableMarks });
 }

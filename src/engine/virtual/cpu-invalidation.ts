@@ -28,13 +28,17 @@ export class InvalidatingCpu extends TranslatingCpu {
     }
   }
 
-  /** Removes what the operation takes from this CPU and marks what is under way. */
+  /**
+   * Removes what the operation takes from this CPU and marks what is under way. `effectPs`: the
+   * boundary on which another CPU's operation takes effect.
+   */
   protected applyTlbi(
     operation: Tlbi,
     context: number,
     aHi: number,
     aLo: number,
     pages: number,
+    effectPs = -1,
   ): void {
     if (operation === Tlbi.IcIalluIs || operation === Tlbi.IcIvau) {
       this.l1i.clear();
@@ -51,12 +55,17 @@ export class InvalidatingCpu extends TranslatingCpu {
         : this.hostGranuleShift;
     const match = this.#match;
     match.set(operation, regime, context >>> 16, context & 0xffff, aHi, aLo, pages, granuleShift);
+    this.watch?.translations.tlbiBegins(effectPs);
     this.dtlb.invalidate(match);
     this.itlb.invalidate(match);
     this.tlb2.invalidate(match);
     this.walkCache.invalidate(match);
     this.pageHi = NO_PAGE_HI;
     const walker = this.walker;
+    if (this.watch !== null) {
+      const record = { operation, context, hi: aHi, lo: aLo, pages, granuleShift };
+      this.watch.tlbiApplied(match, record, walker.active);
+    }
     if (walker.active) {
       if (
         match.matchesWalk(

@@ -55,6 +55,7 @@ export class MaintenanceCpu extends ConditionCpu {
     this.counters[Counter.TlbiBroadcast] = this.counters[Counter.TlbiBroadcast]! + 1;
     this.#tlbisSinceDsb++;
     this.fabric.dvm(this.id, this.node, this.clock, operation, context, aHi, aLo, argument);
+    this.watch?.tlbiIssued(operation, context, aHi, aLo, argument);
     return true;
   }
 
@@ -72,6 +73,7 @@ export class MaintenanceCpu extends ConditionCpu {
     }
     this.spend(Cost.Dsb);
     this.counters[Counter.Dsb] = this.counters[Counter.Dsb]! + 1;
+    if (scope === Scope.InnerShareable) this.watch?.dvm.completed();
     return true;
   }
 
@@ -82,12 +84,14 @@ export class MaintenanceCpu extends ConditionCpu {
     this.setPhase(Phase.Dsb);
     this.status = Status.WaitDsb;
     this.nextPs = NEVER;
-    this.fabric.dvm(this.id, this.node, this.clock, DVM_SYNC, 0, 0, 0, 0);
+    const issued = this.watch === null ? 0 : this.watch.dvm.issued;
+    this.fabric.dvm(this.id, this.node, this.clock, DVM_SYNC, 0, issued, 0, 0);
   }
 
   /** A DVM operation of another CPU takes effect here, at a window boundary. */
   dvmArrives(
     effectPs: number,
+    issuer: number,
     operation: number,
     context: number,
     aHi: number,
@@ -102,8 +106,12 @@ export class MaintenanceCpu extends ConditionCpu {
     } else {
       this.stallUntil = Math.max(this.stallUntil, effectPs) + stall;
     }
-    if (operation === DVM_SYNC) return;
-    this.applyTlbi(operation as Tlbi, context, aHi, aLo, pages);
+    if (operation === DVM_SYNC) {
+      this.watch?.dvm.syncReceived(issuer, aHi, effectPs);
+      return;
+    }
+    this.watch?.dvm.received(issuer);
+    this.applyTlbi(operation as Tlbi, context, aHi, aLo, pages, effectPs);
     if (this.isMarked && this.status === Status.Parked) {
       // The address may mean another word now: the attempt starts afresh.
       this.takeMark();

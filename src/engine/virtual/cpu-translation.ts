@@ -15,12 +15,12 @@ import {
   PERM_READ,
   PERM_WRITE,
 } from '../../translation/descriptors.ts';
-import { Tlb } from '../../translation/tlb.ts';
+import { Tlb, TlbKind } from '../../translation/tlb.ts';
 import { WalkCache } from '../../translation/walk-cache.ts';
 import type { CpuEnvironment } from './cpu-core.ts';
 import { EMPTY_ZONE, NO_PAGE_HI, RegimeCpu } from './cpu-regime.ts';
 import { Phase, WaitFor } from './cpu-state.ts';
-import { Walker, WalkResult } from './walker.ts';
+import { type StageRoot, Walker, WalkResult } from './walker.ts';
 
 // Pages used lately: a direct-mapped copy of L1 TLB entries cut to 4 KiB, eight words a slot.
 const SLOT_MASK = 63;
@@ -62,10 +62,22 @@ export class TranslatingCpu extends RegimeCpu {
   constructor(id: number, slot: number, environment: CpuEnvironment) {
     super(id, slot, environment);
     const { machine } = environment;
-    this.dtlb = new Tlb(machine.dtlb.entries, machine.dtlb.ways);
-    this.itlb = new Tlb(machine.itlb.entries, machine.itlb.ways);
-    this.tlb2 = new Tlb(machine.tlb2.entries, machine.tlb2.ways);
-    this.walkCache = new WalkCache(Math.max(1, machine.walkCacheEntries));
+    const { watch } = this;
+    const walkEntries = Math.max(1, machine.walkCacheEntries);
+    if (watch === null) {
+      this.tlb2 = new Tlb(machine.tlb2.entries, machine.tlb2.ways);
+      this.dtlb = new Tlb(machine.dtlb.entries, machine.dtlb.ways);
+      this.itlb = new Tlb(machine.itlb.entries, machine.itlb.ways);
+      this.walkCache = new WalkCache(walkEntries);
+    } else {
+      const tlb2 = watch.newTlb(machine.tlb2.entries, machine.tlb2.ways);
+      this.tlb2 = tlb2;
+      this.dtlb = watch.newTlb(machine.dtlb.entries, machine.dtlb.ways, TlbKind.Combined, tlb2);
+      this.itlb = watch.newTlb(machine.itlb.entries, machine.itlb.ways, TlbKind.Combined, tlb2);
+      this.walkCache = new WalkCache(walkEntries, walkEntries, (entries, kind) =>
+        watch.newTlb(entries, 0, kind),
+      );
+    }
     this.walker = new Walker(this.walkCache, this, machine.features.hafdbs);
   }
 
@@ -235,6 +247,12 @@ export class TranslatingCpu extends RegimeCpu {
       this.roots[register]!,
       this.roots[Register.Vttbr]!,
     );
+    this.#watchWalk(this.roots[guest ? Register.Vttbr : register]!);
+  }
+
+  /** For checkers: a walk from this root begins now. */
+  #watchWalk(root: StageRoot): void {
+    this.watch?.translations.walkStarts(root.hi, root.lo);
   }
 
   /** True: the walk is done and its entry is in `l1` and the L2 TLB, index in #filled. */
@@ -243,6 +261,7 @@ export class TranslatingCpu extends RegimeCpu {
     if (walker.marked) {
       this.walkLineHere = false;
       walker.restart();
+      this.#watchWalk(walker.outermostRoot);
     }
     const result = walker.run();
     if (result === WalkResult.Blocked) {
@@ -312,6 +331,7 @@ export class TranslatingCpu extends RegimeCpu {
     this.counters[Counter.WalkReads] = this.counters[Counter.WalkReads]! + 1;
     const { witness } = this.environment;
     if (witness !== null) witness.access(this.id, paHi, paLo, write === 1, atPs);
+    this.watch?.tableRead(paHi, paLo, atPs);
   }
 
   /** The descriptor that the walker asked for is granted. */

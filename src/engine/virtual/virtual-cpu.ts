@@ -18,6 +18,7 @@ import { MaintenanceCpu } from './cpu-maintenance.ts';
 import { FrameKind, NEVER, Phase, Status, WaitFor } from './cpu-state.ts';
 import { HeldLocks } from './held-locks.ts';
 import { InterruptQueue } from './interrupt-queue.ts';
+import { watchRepeats } from './repeat-check.ts';
 
 const FRAMES_MAX = 64;
 const INTERRUPT_VECTORS = 32;
@@ -39,6 +40,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
   #idleInterrupted = false;
   /** Gives the CPU its program; before the run. */
   start(program: Program | null): void {
+    if (this.environment.spec.debug.repeats) watchRepeats(this, () => this.#programs.length);
     if (program === null) {
       this.status = Status.Done;
       this.nextPs = NEVER;

@@ -136,6 +136,11 @@ export class Walker {
     this.restart();
   }
 
+  /** The table that the walk's last stage starts from: stage 2 of a nested walk. */
+  get outermostRoot(): StageRoot {
+    return this.nested ? this.#stage2 : this.#stage1;
+  }
+
   /** From the root again: a TLBI passed since the walk began (ER-X2). */
   restart(): void {
     this.marked = false;
