@@ -138,6 +138,7 @@ function boot(test: HostMemoryTest, memory: BootMemory, context: WorkloadContext
   const pages = bootPageAllocator(memory, {
     zoneLock: lock,
     movableBytes: movableBytes(test, context),
+    autoTune: resolveMmOptions(context.parameters).pageLists === 'auto',
   });
   return { results, mms, files, rcu, zeroPage, pages } satisfies HostMemoryImage;
 }

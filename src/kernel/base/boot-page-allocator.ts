@@ -1,7 +1,7 @@
 /**
  * Hands what boot left of every node to the page allocator (Linux mm_init: memblock_free_all,
  * build_zonelists). The metadata (struct page) of the managed memory is set aside here, zeroed, so
- * a cap on the memory without bytes keeps it small: 1/512 of the cap.
+ * a cap on the memory without bytes keeps it small: 1/64 of the cap, 1/512 beyond 4 GiB per node.
  *
  * Deviation: zonelists order nodes by the SLIT distance alone, ties by number; Linux adds a small
  * penalty to spread the fallback of several nodes.
@@ -10,11 +10,12 @@
 import { assert } from '../../base/assert.ts';
 import { UserError } from '../../base/errors.ts';
 import { hash32, seedHalves } from '../../base/random.ts';
-import { formatBytes } from '../../base/units.ts';
+import { formatBytes, GIB } from '../../base/units.ts';
 import type { Machine } from '../../machine/machine.ts';
 import type { BootMemory } from '../../memory/boot.ts';
 import type { Lock } from '../../sync/lock.ts';
 import type { PageAllocatorImage } from './page-allocator.ts';
+import { type PageListSize, pageListSize } from './page-list-size.ts';
 import { PAGE_LIST_NODES_MAX, pageListRules } from './page-lists.ts';
 import {
   COMPACT_PAGE_BYTES,
@@ -23,7 +24,7 @@ import {
   PAGE_BYTES,
   STRUCT_PAGE_BYTES,
 } from './struct-page.ts';
-import { type Region, ZONE_BYTES, type Zone } from './zone.ts';
+import { MigrateType, type Region, ZONE_BYTES, type Zone } from './zone.ts';
 
 const BLOCK_PAGES = 1 << MAX_ORDER;
 
@@ -33,14 +34,24 @@ export interface PageAllocatorOptions {
   readonly movableBytes: number;
   /** The seed that moves the order of free blocks; null: ascending addresses. */
   readonly shuffleSeed?: number | null;
-  /** Pages that move between a page list and its zone at once, and the most that a list keeps. */
-  readonly batch?: number;
-  readonly high?: number;
+  /** Do the per-CPU lists learn to keep more (v6.7 and later)? Default true. */
+  readonly autoTune?: boolean;
+  /** Sizes of the per-CPU lists instead of those that follow from the machine. */
+  readonly listSize?: PageListSize;
+}
+
+/** Up to here a frame without bytes has a struct page of full size; beyond, a compact one. */
+export const FULL_STRUCT_PAGES_MAX_BYTES = 4 * GIB;
+
+/** Bytes of the struct page of a frame without bytes, if so much of that memory is managed. */
+export function userStructPageBytes(movableBytes: number): number {
+  return movableBytes <= FULL_STRUCT_PAGES_MAX_BYTES ? STRUCT_PAGE_BYTES : COMPACT_PAGE_BYTES;
 }
 
 /** Backed bytes per node that the metadata of so much memory without bytes takes. */
 export function metadataBytes(movableBytes: number): number {
-  return Math.ceil(movableBytes / PAGE_BYTES) * COMPACT_PAGE_BYTES + ZONE_BYTES;
+  const pages = Math.ceil(movableBytes / PAGE_BYTES);
+  return pages * userStructPageBytes(movableBytes) + ZONE_BYTES;
 }
 
 /** Must come last: boot can allocate nothing afterwards. */
@@ -55,11 +66,11 @@ export function bootPageAllocator(
   for (let node = 0; node < machine.nodeCount; node++) {
     zones.push(machine.memoryBytesOfNode[node] === 0 ? null : bootZone(boot, node, options));
   }
-  const batch = options.batch ?? 63;
+  const { listSize, autoTune = true } = options;
   return {
     zones,
     fallback: zones.map((_, node) => zonelist(machine, node)),
-    rules: pageListRules(batch, options.high ?? 4 * batch),
+    rules: zones.map((_, node) => pageListRules(listSize ?? pageListSize(machine, node, autoTune))),
   };
 }
 
@@ -72,10 +83,11 @@ function bootZone(boot: BootMemory, node: number, options: PageAllocatorOptions)
   const unbacked = boot.unbackedFree(node);
   const limit = Math.min(boot.unbackedEnd(node), unbacked + options.movableBytes);
   const movable = pageRange(unbacked, limit);
-  const compact = boot.allocateNamed(
+  const stride = userStructPageBytes(options.movableBytes);
+  const user = boot.allocateNamed(
     `struct page (user)@node${node}`,
     node,
-    Math.max(64, (movable.end - movable.first) * COMPACT_PAGE_BYTES),
+    Math.max(64, (movable.end - movable.first) * stride),
   );
 
   const backed = boot.backedFree(node);
@@ -97,8 +109,16 @@ function bootZone(boot: BootMemory, node: number, options: PageAllocatorOptions)
     node,
     lo: words.lo,
     regions: [
-      region(unmovable.first, unmovable.first + held, full.lo, STRUCT_PAGE_BYTES, seed, node),
-      region(movable.first, movable.end, compact.lo, COMPACT_PAGE_BYTES, seed, node),
+      region(
+        unmovable.first,
+        unmovable.first + held,
+        full.lo,
+        STRUCT_PAGE_BYTES,
+        seed,
+        node,
+        MigrateType.Unmovable,
+      ),
+      region(movable.first, movable.end, user.lo, stride, seed, node, MigrateType.Movable),
     ],
   };
 }
@@ -116,6 +136,7 @@ function region(
   stride: number,
   seed: number | null,
   node: number,
+  type: MigrateType,
 ): Region {
   const base = firstPage - (firstPage % BLOCK_PAGES);
   const end = endPage - base;
@@ -128,7 +149,7 @@ function region(
     metadata: metadata >>> 0,
     stride,
     blocks,
-    ...blockOrder(blocks, seed, hash32(node, stride, 0, 0)),
+    ...blockOrder(blocks, seed, hash32(node, type, 0, 0)),
   };
 }
 

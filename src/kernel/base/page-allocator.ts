@@ -38,7 +38,8 @@ export interface PageAllocatorImage {
   readonly zones: readonly (Zone | null)[];
   /** Per node the nodes with memory, nearest first (the zonelist). */
   readonly fallback: readonly (readonly number[])[];
-  readonly rules: readonly PageListRule[];
+  /** By node, then by list (page-lists.ts). */
+  readonly rules: readonly (readonly PageListRule[])[];
 }
 
 export class PageAllocator {
@@ -83,7 +84,7 @@ export class PageAllocator {
   *#take(cpu: Cpu, zone: Zone, order: number, type: MigrateType): Program {
     const list = pageListOf(type, order);
     if (list >= 0) {
-      yield* takeFromList(cpu, zone, list, this.image.rules[list]!, this.#lock);
+      yield* takeFromList(cpu, zone, list, this.image.rules[zone.node]![list]!, this.#lock);
       return;
     }
     const hi = zoneHi(zone.node);
@@ -130,7 +131,7 @@ export class PageAllocator {
     const interrupts = cpu.interrupts(false);
     const list = pageListOf(type, order);
     if (list >= 0) {
-      yield* giveToList(cpu, zone, list, this.image.rules[list]!, this.#lock, index);
+      yield* giveToList(cpu, zone, list, this.image.rules[zone.node]![list]!, this.#lock, index);
     } else {
       yield this.#lock.acquire(cpu, hi, zone.lo);
       yield* giveBlock(cpu, zone, type, index, order);

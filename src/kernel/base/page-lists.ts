@@ -4,11 +4,15 @@
  * zone, one list of single pages per migratetype and one of 2 MiB blocks. An empty list takes a
  * batch from the zone under one hold of zone->lock; a full one gives its coldest batch back.
  *
- * Deviations: other small orders go straight to the zone; batch and high are constants instead of
- * following watermarks; no pcp->lock, as nobody drains another CPU's lists. Interrupts are masked
- * by the callers (page-allocator.ts), as the irqsave forms in Linux do.
+ * Each refill lets the list keep a batch more, up to high_max (nr_pcp_alloc, auto-tuning of v6.7):
+ * a CPU that allocates and frees in turn soon leaves the zone alone.
  *
- * Layout of a list, 16 bytes in PerCpu.PageLists: count, first link, last link, unused.
+ * Deviations: other small orders go straight to the zone; each list has a limit of its own instead
+ * of one for all of a CPU; batches are not doubled in bursts, and high never decays; no pcp->lock,
+ * as nobody drains another CPU's lists. Interrupts are masked by the callers (page-allocator.ts),
+ * as the irqsave forms in Linux do.
+ *
+ * Layout of a list, 16 bytes in PerCpu.PageLists: count, first link, last link, growth of high.
  */
 
 import { assert } from '../../base/assert.ts';
@@ -17,36 +21,42 @@ import { Order } from '../../cpu/operations.ts';
 import { PerCpu } from '../../cpu/per-cpu.ts';
 import type { Lock } from '../../sync/lock.ts';
 import { giveBlock, takeBlock } from './buddy.ts';
+import type { PageListSize } from './page-list-size.ts';
 import { linkOf, PageState, stateOf, stateWord } from './struct-page.ts';
 import { MigrateType, metadataLo, type Zone, zoneHi } from './zone.ts';
 
 /** Lists of a CPU for one zone fill a line. */
 const LISTS_BYTES = 64;
 const LIST_BYTES = 16;
+const GROWTH = 12;
 export const PAGE_LIST_NODES_MAX = (PerCpu.Kvm - PerCpu.PageLists) / LISTS_BYTES;
 
 /** Order of a transparent huge page (pageblock_order). */
 export const HUGE_ORDER = 9;
+const HUGE_PAGES = 1 << HUGE_ORDER;
 
 /** How one kind of list is filled and drained, in blocks of its order. */
-export interface PageListRule {
+export interface PageListRule extends PageListSize {
   readonly type: MigrateType;
   readonly order: number;
-  readonly batch: number;
-  readonly high: number;
 }
 
-export const PAGE_LIST_COUNT = 3;
-
-/** zone_batchsize and zone_highsize of a zone of 1 GiB or more: batch 63, high 4 * batch. */
-export function pageListRules(batch: number, high: number): readonly PageListRule[] {
-  assert(batch >= 1 && high >= batch, `page lists with batch ${batch} and high ${high}`);
+/** Rules of a zone's lists, by number of the list. */
+export function pageListRules(size: PageListSize): readonly PageListRule[] {
+  const { batch, high, highMax } = size;
+  assert(batch >= 1 && high >= batch && highMax >= high, `page lists of ${batch} up to ${high}`);
   const { Unmovable, Movable } = MigrateType;
   return [
-    { type: Unmovable, order: 0, batch, high },
-    { type: Movable, order: 0, batch, high },
-    // batch >> order, at least 2 (nr_pcp_alloc).
-    { type: Movable, order: HUGE_ORDER, batch: 2, high: 4 },
+    { type: Unmovable, order: 0, batch, high, highMax },
+    { type: Movable, order: 0, batch, high, highMax },
+    {
+      type: Movable,
+      order: HUGE_ORDER,
+      // batch >> order, at least 2 (nr_pcp_alloc).
+      batch: 2,
+      high: Math.max(2, Math.ceil(high / HUGE_PAGES)),
+      highMax: Math.max(2, Math.ceil(highMax / HUGE_PAGES)),
+    },
   ];
 }
 
@@ -87,7 +97,17 @@ function* refill(cpu: Cpu, zone: Zone, list: number, rule: PageListRule, lock: L
     count++;
   }
   yield lock.release(cpu, hi, zone.lo);
-  yield* storeList(cpu, listLo(cpu, zone, list), count, first, last);
+  const listAt = listLo(cpu, zone, list);
+  yield* storeList(cpu, listAt, count, first, last);
+  if (rule.highMax > rule.high) yield* growHigh(cpu, listAt, rule);
+}
+
+/** nr_pcp_alloc: with a higher limit this refill would not have been needed. */
+function* growHigh(cpu: Cpu, listAt: number, rule: PageListRule): Program {
+  const own = cpu.perCpuHi(cpu.id);
+  while (!cpu.load32(own, listAt + GROWTH, Order.Relaxed)) yield;
+  const growth = Math.min(cpu.lo + rule.batch, rule.highMax - rule.high);
+  while (!cpu.store32(own, listAt + GROWTH, growth, Order.Relaxed)) yield;
 }
 
 function* storeList(cpu: Cpu, listAt: number, count: number, first: number, last: number): Program {
@@ -159,7 +179,9 @@ export function* giveToList(
   }
   while (!cpu.store32(hi, metadataLo(region, first - 1) + 4, index + 1, Order.Relaxed)) yield;
   while (!cpu.store64(own, listAt, index + 1, count + 1, Order.Relaxed)) yield;
-  if (count + 1 >= rule.high) yield drain(cpu, zone, list, rule, lock);
+  if (count + 1 < rule.high) return;
+  while (!cpu.load32(own, listAt + GROWTH, Order.Relaxed)) yield;
+  if (count + 1 >= rule.high + cpu.lo) yield drain(cpu, zone, list, rule, lock);
 }
 
 /** Gives the coldest batch of a list back to the zone (free_pcppages_bulk). */

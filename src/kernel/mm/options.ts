@@ -9,6 +9,7 @@ import type { Parameter, Parameters } from '../../base/parameters.ts';
 export interface MmOptions {
   readonly mmapLock: 'rwsem' | 'per-vma';
   readonly thp: 'never' | 'always';
+  readonly pageLists: 'fixed' | 'auto';
 }
 
 export const MM_PARAMETERS: readonly Parameter[] = [
@@ -34,12 +35,27 @@ export const MM_PARAMETERS: readonly Parameter[] = [
       always: 'do_huge_pmd_anonymous_page (create_huge_pmd)',
     },
   },
+  {
+    name: 'pageLists',
+    kind: 'choice',
+    values: ['fixed', 'auto'],
+    default: 'auto',
+    description: "how much the CPUs' page lists keep: from the zone's low watermark, or learning",
+    follows: {
+      fixed: 'zone_highsize, up to v6.6: pcp->high',
+      auto: 'nr_pcp_alloc, v6.7 (51a755c56dc0): pcp->high grows towards pcp->high_max',
+    },
+  },
 ];
 
 /** What `--like VERSION` sets. */
 export function mmPreset(version: string): Readonly<Record<string, string>> {
   const hasVmaLock = !['v5.17', 'v6.0', 'v6.2'].includes(version);
-  return { mmapLock: hasVmaLock ? 'per-vma' : 'rwsem' };
+  const hasTuning = version === 'v6.13';
+  return {
+    mmapLock: hasVmaLock ? 'per-vma' : 'rwsem',
+    pageLists: hasTuning ? 'auto' : 'fixed',
+  };
 }
 
 export function resolveMmOptions(parameters: Parameters): MmOptions {
@@ -51,5 +67,6 @@ export function resolveMmOptions(parameters: Parameters): MmOptions {
   return {
     mmapLock: text('mmapLock') as MmOptions['mmapLock'],
     thp: text('thp') as MmOptions['thp'],
+    pageLists: text('pageLists') as MmOptions['pageLists'],
   };
 }

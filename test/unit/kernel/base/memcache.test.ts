@@ -24,7 +24,11 @@ const lock = makeTicketLock();
 function setUp(backedBytes: number) {
   const engine = new StepEngine({ cpuCount: 1, nodeCount: 1, backedBytes });
   const cache = toLinear(engine.boot.allocate(0, memcacheBytes()));
-  const image = bootPageAllocator(engine.boot, { zoneLock: lock, movableBytes: 0, batch: 3 });
+  const image = bootPageAllocator(engine.boot, {
+    zoneLock: lock,
+    movableBytes: 0,
+    listSize: { batch: 3, high: 12, highMax: 12 },
+  });
   const allocator = new PageAllocator(image, lock);
   const count = () => engine.peek32(cache);
   const allocated = () =>

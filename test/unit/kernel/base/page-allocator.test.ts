@@ -41,8 +41,7 @@ function setUp(seed: number, movableBytes: number, cpuCount = 4, nodeCount = 2) 
   const image = bootPageAllocator(engine.boot, {
     zoneLock: lock,
     movableBytes,
-    batch: 7,
-    high: 14,
+    listSize: { batch: 7, high: 14, highMax: seed % 2 === 0 ? 14 : 30 },
     shuffleSeed: seed,
   });
   return { engine, image, held };

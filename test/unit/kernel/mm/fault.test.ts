@@ -65,7 +65,7 @@ const variants: [string, Partial<WorldOptions>][] = [
 ];
 
 test.each(variants)('anonymous memory: %s', (_, variant) => {
-  for (let seed = 1; seed <= 12; seed++) {
+  for (let seed = 1; seed <= 8; seed++) {
     const world = new World({ seed, cpuCount: 3, ...variant });
     world.run((cpu, space, slot) =>
       passes(cpu, space, slot, VmaKind.Anonymous, null, 3, 12 * PAGE),
@@ -94,7 +94,7 @@ test.each([
   ['shared', VmaKind.SharedFile],
   ['private', VmaKind.PrivateFile],
 ] as const)('one %s file mapped by all: pages stay in the cache, copies go', (_, kind) => {
-  for (let seed = 1; seed <= 12; seed++) {
+  for (let seed = 1; seed <= 8; seed++) {
     let file: FileImage | null = null;
     const bytes = 6 * PAGE;
     const world = new World({

@@ -113,7 +113,7 @@ export class World {
     this.#allocatorImage = bootPageAllocator(engine.boot, {
       zoneLock: lock,
       movableBytes: options.movableBytes ?? 8 << 20,
-      batch: 7,
+      listSize: { batch: 7, high: 14, highMax: 28 },
     });
   }
 
@@ -133,7 +133,7 @@ export class World {
       pages,
       rcu,
       freeTableFunction: 0,
-      options: { mmapLock: 'per-vma', thp: 'never', ...this.options.options },
+      options: { mmapLock: 'per-vma', thp: 'never', pageLists: 'auto', ...this.options.options },
       policy: this.#policy,
       zeroPage: this.#zeroPage,
     });
