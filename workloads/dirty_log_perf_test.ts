@@ -22,8 +22,6 @@ import {
   getDirtyLog,
 } from '../src/kernel/stage2/dirty-log.ts';
 import type { KvmImage, Vm } from '../src/kernel/stage2/vm.ts';
-import { Metric } from '../src/metrics/definition.ts';
-import { GUEST_STREAMS } from './common/guest-code.ts';
 import {
   awaitCompletion,
   awaitIteration,
@@ -35,7 +33,7 @@ import {
   readIteration,
   startIteration,
 } from './common/iterations.ts';
-import { kvmThread, runPass } from './common/kvm-thread.ts';
+import { KVM_STREAMS, kvmProgram, runPass, testSlots } from './common/kvm-thread.ts';
 import {
   type MemstressPlan,
   memstressHeader,
@@ -49,10 +47,13 @@ import {
   BACKING,
   MODE,
   OVERLAP,
+  perFaultLine,
   perVcpuMemory,
+  phaseNs,
   scaledNote,
   seconds,
   VCPUS,
+  vcpuCpus,
 } from './common/selftest.ts';
 import { flagOf, numberOf } from './common/values.ts';
 import type {
@@ -64,8 +65,6 @@ import type {
   WorkloadPhase,
 } from './workload.ts';
 
-const STREAM_START = GUEST_STREAMS.length;
-const START_SKEW_PS = 2_000_000;
 const PAGE_SHIFT = 12;
 
 const PHASE_WAIT = 0;
@@ -137,7 +136,7 @@ function phasesOf(context: WorkloadContext): readonly WorkloadPhase[] {
 }
 
 function* mainThread(cpu: Cpu, vm: Vm, words: IterationWords, plan: Plan): Program {
-  const slots = vm.image.slots.slice(-plan.slots);
+  const slots = testSlots(vm, plan);
   cpu.phase(PHASE_POPULATE);
   yield awaitCompletion(cpu, words, plan.vcpus, 0);
   cpu.phase(PHASE_ENABLE);
@@ -169,7 +168,6 @@ function* vcpuThread(cpu: Cpu, vm: Vm, index: number, words: IterationWords, pla
   // Everything is written while populating, whatever the later passes do.
   const populate = passOf(plan, index, 100, false);
   const pass = passOf(plan, index, plan.writePercent, plan.randomOrder);
-  cpu.compute(cpu.random(STREAM_START) % START_SKEW_PS);
   yield* readIteration(cpu, words);
   for (let iteration = cpu.lo; iteration !== QUIT; iteration = cpu.lo) {
     if (iteration === 0) cpu.phase(PHASE_POPULATE);
@@ -184,10 +182,7 @@ function* vcpuThread(cpu: Cpu, vm: Vm, index: number, words: IterationWords, pla
 
 function report(facts: RunFacts, _image: Image, context: WorkloadContext): readonly ReportLine[] {
   const plan = planOf(context);
-  const time = (phase: number): number => {
-    const span = facts.phases[phase] ?? null;
-    return span === null ? 0 : span.endNs - span.startNs;
-  };
+  const time = (phase: number): number => phaseNs(facts, phase);
   const lines = [`Test iterations: ${plan.iterations}`, ...memstressHeader(plan)];
   lines.push(`Populate memory time: ${seconds(time(PHASE_POPULATE))}`);
   lines.push(`Enabling dirty logging time: ${seconds(time(PHASE_ENABLE))}`, '');
@@ -206,7 +201,11 @@ function report(facts: RunFacts, _image: Image, context: WorkloadContext): reado
   lines.push(`Disabling dirty logging time: ${seconds(time(PHASE_DISABLE))}`);
   lines.push(`Get ${totals(plan.iterations, getTotal)}`);
   if (plan.clears) lines.push(`Clear ${totals(plan.iterations, clearTotal)}`);
-  lines.push('', ...perFault(facts, plan, time));
+  lines.push('', perFaultLine(facts, plan.vcpus, 'populate', PHASE_POPULATE));
+  for (let iteration = 1; iteration <= plan.iterations; iteration++) {
+    const phase = phaseOf(iteration, DIRTY);
+    lines.push(perFaultLine(facts, plan.vcpus, `iteration ${iteration}`, phase));
+  }
   const note = scaledNote('perVcpuMemory', plan.bytesPerVcpu);
   if (note !== null) lines.push(note);
   return lines.map((text) => ({ text }));
@@ -219,26 +218,13 @@ function totals(iterations: number, ns: number): string {
   );
 }
 
-/** Time divided by faults over all vCPUs: flat where something serialises them. */
-function perFault(facts: RunFacts, plan: Plan, time: (phase: number) => number): string[] {
-  const phases: [string, number][] = [['populate', PHASE_POPULATE]];
-  for (let iteration = 1; iteration <= plan.iterations; iteration++) {
-    phases.push([`iteration ${iteration}`, phaseOf(iteration, DIRTY)]);
-  }
-  return phases.map(([name, phase]) => {
-    const faults = facts.latency(Metric.FaultService, null, phase)?.count ?? 0;
-    const each = faults === 0 ? '' : `, ${(time(phase) / faults).toFixed(1)} ns per fault`;
-    return `${name}: ${faults} faults of ${plan.vcpus} vCPUs${each} system-wide`;
-  });
-}
-
 export const dirtyLogPerfTest: Workload = {
   name: 'dirty_log_perf_test',
   description: 'vCPUs dirty their memory under dirty logging, the VMM gets and clears the log',
   source: 'tools/testing/selftests/kvm/dirty_log_perf_test.c',
   parameters: [
     VCPUS,
-    perVcpuMemory('8M'),
+    perVcpuMemory('2M'),
     {
       name: 'iterations',
       alias: 'i',
@@ -307,13 +293,10 @@ export const dirtyLogPerfTest: Workload = {
     'ties of requests at homes and DVM agents',
   ],
   phases: phasesOf,
-  streams: [...GUEST_STREAMS, 'start'],
+  streams: KVM_STREAMS,
   defaultMachine: 'ampere_altra_1p_q80',
-  defaultCpus: (machine, parameters) => {
-    const given = parameters['vcpus'];
-    const vcpus = typeof given === 'number' ? given : 16;
-    return Math.min(machine.cpuCount, vcpus + memstressHelpers(parameters));
-  },
+  defaultCpus: (machine, parameters) =>
+    vcpuCpus(machine, parameters, 16, memstressHelpers(parameters)),
   helperCpus: memstressHelpers,
   runsOnX86: false,
   minimumCpus: 2,
@@ -335,15 +318,10 @@ export const dirtyLogPerfTest: Workload = {
   program: (cpu, image, context) => {
     const plan = planOf(context);
     const { kvm, words } = image as DirtyLogImage;
-    const role = context.placement.cpus.indexOf(cpu.id);
-    if (role < 0) return null;
-    if (role < plan.vcpus) {
-      return kvmThread(cpu, kvm, (vm) => vcpuThread(cpu, vm, role, words, plan));
-    }
-    if (cpu.id === plan.mainCpu) {
-      return kvmThread(cpu, kvm, (vm) => mainThread(cpu, vm, words, plan));
-    }
-    return null;
+    return kvmProgram(cpu, context, kvm, plan, {
+      vcpu: (vm, index) => vcpuThread(cpu, vm, index, words, plan),
+      main: (vm) => mainThread(cpu, vm, words, plan),
+    });
   },
   report,
 };

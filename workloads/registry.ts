@@ -12,6 +12,12 @@ type Loader = () => Promise<Workload>;
 
 const LOADERS: Readonly<Record<string, Loader>> = {
   dirty_log_perf_test: async () => (await import('./dirty_log_perf_test.ts')).dirtyLogPerfTest,
+  demand_paging_test: async () => (await import('./demand_paging_test.ts')).demandPagingTest,
+  memslot_modification_stress_test: async () =>
+    (await import('./memslot_modification_stress_test.ts')).memslotModificationStressTest,
+  kvm_page_table_test: async () => (await import('./kvm_page_table_test.ts')).kvmPageTableTest,
+  access_tracking_perf_test: async () =>
+    (await import('./access_tracking_perf_test.ts')).accessTrackingPerfTest,
   memory_latency: async () => (await import('./memory_latency.ts')).memoryLatency,
   memory_bandwidth: async () => (await import('./memory_bandwidth.ts')).memoryBandwidth,
   core_to_core: async () => (await import('./core_to_core.ts')).coreToCore,

@@ -36,25 +36,29 @@ export function* touchPages(cpu: Cpu, vcpu: Vcpu, pass: GuestPass): Program {
   for (let i = 0; i < pages; i++) {
     const page = randomOrder ? cpu.random(STREAM_PAGE) % pages : i;
     const write = writePercent === 100 || cpu.random(STREAM_WRITE) % 100 < writePercent;
-    const address = gva + page * pageBytes;
-    const hi = Math.floor(address / TWO_32);
-    const lo = address | 0;
-    cpu.begin(Metric.GuestAccess);
-    if (write) {
-      if (cpu.store64(hi, lo, MAGIC_HI, MAGIC_LO, Order.Relaxed)) cpu.cancel(Metric.GuestAccess);
-      else {
-        do yield;
-        while (!cpu.store64(hi, lo, MAGIC_HI, MAGIC_LO, Order.Relaxed));
-        cpu.end(Metric.GuestAccess);
-        endStall(cpu, vcpu);
-      }
-    } else if (cpu.load64(hi, lo, Order.Relaxed)) cpu.cancel(Metric.GuestAccess);
-    else {
-      do yield;
-      while (!cpu.load64(hi, lo, Order.Relaxed));
-      cpu.end(Metric.GuestAccess);
-      endStall(cpu, vcpu);
-    }
-    cpu.mark();
+    yield* touch(cpu, vcpu, gva + page * pageBytes, write);
   }
+}
+
+/** One access at a guest-virtual address. */
+export function* touch(cpu: Cpu, vcpu: Vcpu, address: number, write: boolean): Program {
+  const hi = Math.floor(address / TWO_32);
+  const lo = address | 0;
+  cpu.begin(Metric.GuestAccess);
+  let immediate = true;
+  if (write) {
+    while (!cpu.store64(hi, lo, MAGIC_HI, MAGIC_LO, Order.Relaxed)) {
+      immediate = false;
+      yield;
+    }
+  } else {
+    while (!cpu.load64(hi, lo, Order.Relaxed)) {
+      immediate = false;
+      yield;
+    }
+  }
+  if (immediate) cpu.cancel(Metric.GuestAccess);
+  else cpu.end(Metric.GuestAccess);
+  endStall(cpu, vcpu);
+  cpu.mark();
 }

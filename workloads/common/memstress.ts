@@ -36,22 +36,48 @@ export interface MemstressPlan {
   readonly overlap: boolean;
 }
 
-/** The main thread, and the notifier source if the options have one. */
+/** The main thread first, the notifier source last if the options have one. */
 export function memstressHelpers(parameters: Parameters): number {
   const notifier = parameters['notifier'];
   return notifier === undefined || notifier === 'off' ? 1 : 2;
 }
 
+/** `helpers`: CPUs behind those of the vCPUs; the main thread's is the first of them. */
 export function memstressPlan(context: WorkloadContext, helpers: number): MemstressPlan {
-  const { parameters, placement } = context;
-  const mode = guestModeOf(textOf(parameters, 'mode'));
-  const backing = backingOf('backing' in parameters ? textOf(parameters, 'backing') : 'anonymous');
+  const { parameters } = context;
   const vcpus = vcpusOf(context, helpers);
   const bytesPerVcpu = checkedMemory(context, 'perVcpuMemory');
   const slots = 'memslots' in parameters ? numberOf(parameters, 'memslots') : 1;
+  const overlap = 'overlap' in parameters && flagOf(parameters, 'overlap');
   const bytes = vcpus * bytesPerVcpu;
-  const unitBytes = 2 ** backing.unitShift;
-  if (bytes % (slots * 2 ** mode.pageShift) !== 0) {
+  const region = regionPlan(context, vcpus, bytes);
+  checkSlots(bytes, slots, 2 ** region.mode.pageShift, 2 ** region.backing.unitShift);
+  return { ...region, bytesPerVcpu, slots, overlap };
+}
+
+/** A region that all vCPUs touch. */
+export function regionPlan(context: WorkloadContext, vcpus: number, bytes: number): MemstressPlan {
+  const { parameters, placement } = context;
+  const mode = guestModeOf(textOf(parameters, 'mode'));
+  const backing = backingOf('backing' in parameters ? textOf(parameters, 'backing') : 'anonymous');
+  const hasNotifier = memstressHelpers(parameters) > 1;
+  return {
+    vcpus,
+    mainCpu: placement.cpus[vcpus]!,
+    notifierCpu: hasNotifier ? placement.cpus.at(-1)! : null,
+    mode,
+    backing,
+    bytesPerVcpu: bytes,
+    gpa: topOfGuestMemory(mode, bytes, 2 ** backing.unitShift),
+    gva: GUEST_TEST_MEMORY,
+    bytes,
+    slots: 1,
+    overlap: true,
+  };
+}
+
+function checkSlots(bytes: number, slots: number, pageBytes: number, unitBytes: number): void {
+  if (bytes % (slots * pageBytes) !== 0) {
     throw new UserError('memslots: Guest memory cannot be evenly divided into slots.');
   }
   const slotBytes = bytes / slots;
@@ -61,19 +87,6 @@ export function memstressPlan(context: WorkloadContext, helpers: number): Memstr
         `pages of ${formatBytes(unitBytes)}`,
     );
   }
-  return {
-    vcpus,
-    mainCpu: placement.cpus[vcpus]!,
-    notifierCpu: memstressHelpers(parameters) > 1 ? placement.cpus[vcpus + helpers - 1]! : null,
-    mode,
-    backing,
-    bytesPerVcpu,
-    gpa: topOfGuestMemory(mode, bytes, unitBytes),
-    gva: GUEST_TEST_MEMORY,
-    bytes,
-    slots,
-    overlap: 'overlap' in parameters && flagOf(parameters, 'overlap'),
-  };
 }
 
 export function memstressTranslation(context: WorkloadContext): GuestTranslation {

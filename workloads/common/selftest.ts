@@ -4,10 +4,12 @@
  */
 
 import { UserError } from '../../src/base/errors.ts';
-import type { Parameter } from '../../src/base/parameters.ts';
+import type { Parameter, Parameters } from '../../src/base/parameters.ts';
 import { formatBytes, GIB, KIB } from '../../src/base/units.ts';
 import { BACKING_NAMES } from '../../src/kernel/stage2/backing.ts';
-import type { WorkloadContext } from '../workload.ts';
+import type { Machine } from '../../src/machine/machine.ts';
+import { Metric } from '../../src/metrics/definition.ts';
+import type { RunFacts, WorkloadContext } from '../workload.ts';
 import { GUEST_MODE_VALUES, guestModeOf } from './guest-mode.ts';
 import { numberOf, textOf } from './values.ts';
 
@@ -85,6 +87,30 @@ export function checkedMemory(context: WorkloadContext, name: string): number {
     );
   }
   return bytes;
+}
+
+/** CPUs of a run unless told: for the vCPUs that the user asked for, else for `vcpus`. */
+export function vcpuCpus(
+  machine: Machine,
+  parameters: Parameters,
+  vcpus: number,
+  helpers: number,
+): number {
+  const given = parameters['vcpus'];
+  return Math.min(machine.cpuCount, (typeof given === 'number' ? given : vcpus) + helpers);
+}
+
+/** From the first start to the last end of a phase: what the main thread's clock showed. */
+export function phaseNs(facts: RunFacts, phase: number): number {
+  const span = facts.phases[phase] ?? null;
+  return span === null ? 0 : span.endNs - span.startNs;
+}
+
+/** Time divided by faults over all vCPUs: flat where something serialises them. */
+export function perFaultLine(facts: RunFacts, vcpus: number, name: string, phase: number): string {
+  const faults = facts.latency(Metric.FaultService, null, phase)?.count ?? 0;
+  const each = faults === 0 ? '' : `, ${(phaseNs(facts, phase) / faults).toFixed(1)} ns per fault`;
+  return `${name}: ${faults} faults of ${vcpus} vCPUs${each} system-wide`;
 }
 
 /** null if the memory is the selftest's own. */
