@@ -28,13 +28,19 @@ export class WalkCache {
   /** Emulated picoseconds at which that entry was filled. */
   filledAt = 0;
 
-  constructor(entriesPerLevel: number, ipaEntries: number = entriesPerLevel) {
+  /** `makeArray`: another array in place of Tlb (checkers watch theirs). */
+  constructor(
+    entriesPerLevel: number,
+    ipaEntries: number = entriesPerLevel,
+    makeArray: (entries: number, kind: TlbKind) => Tlb = (entries, kind) =>
+      new Tlb(entries, 0, kind),
+  ) {
     const tables: Tlb[] = [];
     for (let level = 0; level < TABLE_LEVELS; level++) {
-      tables.push(new Tlb(entriesPerLevel, 0, TlbKind.Table));
+      tables.push(makeArray(entriesPerLevel, TlbKind.Table));
     }
     this.tables = tables;
-    this.ipa = new Tlb(ipaEntries, 0, TlbKind.Stage2Only);
+    this.ipa = makeArray(ipaEntries, TlbKind.Stage2Only);
   }
 
   /**

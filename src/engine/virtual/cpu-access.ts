@@ -12,6 +12,7 @@ import { LineState, RequestKind } from '../../cache/line-state.ts';
 import { Counter } from '../../metrics/definition.ts';
 import type { CpuEnvironment } from './cpu-core.ts';
 import { InvalidatingCpu } from './cpu-invalidation.ts';
+import { NO_PAGE_HI } from './cpu-regime.ts';
 import { Phase, WaitFor } from './cpu-state.ts';
 
 const EMPTY = new Int32Array(0);
@@ -160,6 +161,10 @@ export class AccessCpu extends InvalidatingCpu {
 
   protected testifyAt(paHi: number, paLo: number, write: number, atPs: number): void {
     this.environment.witness!.access(this.id, paHi, paLo, write === 1, atPs);
+    if (this.watch === null) return;
+    this.watch.accessed(paHi, paLo, write === 1, atPs);
+    // The next access asks the TLB again, so that every use is seen.
+    this.pageHi = NO_PAGE_HI;
   }
 
   /** Fetch: instruction TLB, L1I, then the L2 and the home. */

@@ -15,11 +15,12 @@ import {
   PERM_READ,
   PERM_WRITE,
 } from '../../translation/descriptors.ts';
-import { Tlb, TlbKind } from '../../translation/tlb.ts';
-import { WalkCache } from '../../translation/walk-cache.ts';
+import type { Tlb } from '../../translation/tlb.ts';
+import type { WalkCache } from '../../translation/walk-cache.ts';
 import type { CpuEnvironment } from './cpu-core.ts';
 import { EMPTY_ZONE, NO_PAGE_HI, RegimeCpu } from './cpu-regime.ts';
 import { Phase, WaitFor } from './cpu-state.ts';
+import { makeTranslationArrays } from './translation-arrays.ts';
 import { type StageRoot, Walker, WalkResult } from './walker.ts';
 
 // Pages used lately: a direct-mapped copy of L1 TLB entries cut to 4 KiB, eight words a slot.
@@ -62,22 +63,11 @@ export class TranslatingCpu extends RegimeCpu {
   constructor(id: number, slot: number, environment: CpuEnvironment) {
     super(id, slot, environment);
     const { machine } = environment;
-    const { watch } = this;
-    const walkEntries = Math.max(1, machine.walkCacheEntries);
-    if (watch === null) {
-      this.tlb2 = new Tlb(machine.tlb2.entries, machine.tlb2.ways);
-      this.dtlb = new Tlb(machine.dtlb.entries, machine.dtlb.ways);
-      this.itlb = new Tlb(machine.itlb.entries, machine.itlb.ways);
-      this.walkCache = new WalkCache(walkEntries);
-    } else {
-      const tlb2 = watch.newTlb(machine.tlb2.entries, machine.tlb2.ways);
-      this.tlb2 = tlb2;
-      this.dtlb = watch.newTlb(machine.dtlb.entries, machine.dtlb.ways, TlbKind.Combined, tlb2);
-      this.itlb = watch.newTlb(machine.itlb.entries, machine.itlb.ways, TlbKind.Combined, tlb2);
-      this.walkCache = new WalkCache(walkEntries, walkEntries, (entries, kind) =>
-        watch.newTlb(entries, 0, kind),
-      );
-    }
+    const arrays = makeTranslationArrays(machine, this.watch);
+    this.dtlb = arrays.dtlb;
+    this.itlb = arrays.itlb;
+    this.tlb2 = arrays.tlb2;
+    this.walkCache = arrays.walkCache;
     this.walker = new Walker(this.walkCache, this, machine.features.hafdbs);
   }
 

@@ -24,5 +24,6 @@ export function createEngineBuffers(
     witness: witness
       ? memory.zones.map((zone) => new SharedArrayBuffer(OrderWitness.bytes(zone.byteLength)))
       : [],
+    tableMarks: memory.zones.map((zone) => new SharedArrayBuffer(zone.byteLength / 4096)),
   };
 }

@@ -222,6 +222,7 @@ class WorkerRun {
         remote: homes.reduce((sum, home) => sum + (home.lines.traffic[2 * index + 1] ?? 0), 0),
       })),
       ending: this.#ending,
+      logs: cpus.flatMap(({ watch }) => (watch === null ? [] : [watch.log()])),
       windows: worker.windows,
       meetings: this.meeting.meetings,
       transactions: homes.reduce((sum, home) => sum + home.lines.transactions, 0),

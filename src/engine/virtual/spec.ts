@@ -3,6 +3,7 @@
  * buffers and nothing else, so that it crosses thread boundaries as it is.
  */
 
+import type { CpuLog } from '../../checkers/cpu-watch.ts';
 import type { Machine } from '../../machine/machine.ts';
 import type { NamedMemory } from '../../memory/boot.ts';
 import type { Address } from '../../memory/physical-address.ts';
@@ -29,7 +30,7 @@ export interface EngineDebug {
   readonly witness: boolean;
   /** ER-T12: shuffle CPU order, mailbox order and node order; 0 = off, else the shuffle's seed. */
   readonly shuffle: number;
-  /** Stale-translation checker: no translation survives TLBI + DSB. */
+  /** Checkers: translations are watched and events logged for a replay (src/checkers). */
   readonly translations: boolean;
   /** Assert that a refused attempt is repeated unchanged. */
   readonly repeats: boolean;
@@ -70,6 +71,8 @@ export interface EngineBuffers {
   readonly outboxes: readonly SharedArrayBuffer[];
   /** Float64: order witness, by node: [last read, last write] per backed line; empty when off. */
   readonly witness: readonly SharedArrayBuffer[];
+  /** Uint8, by node: pages with contents that are or were tables, for checkers. */
+  readonly tableMarks: readonly SharedArrayBuffer[];
 }
 
 /** What one CPU leaves behind. */
@@ -112,6 +115,8 @@ export interface WorkerResult {
   readonly histograms: readonly HistogramData[];
   readonly symbols: readonly SymbolTraffic[];
   readonly ending: Ending;
+  /** What checkers need of each CPU; empty when checks are off. */
+  readonly logs: readonly CpuLog[];
   /** Host-side facts, never part of the digest. */
   readonly windows: number;
   readonly meetings: number;

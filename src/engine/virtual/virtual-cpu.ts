@@ -322,6 +322,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
 
   event(kind: number, aHi: number, aLo: number): void {
     this.#held.event(kind, aHi, aLo);
+    this.watch?.event(kind, aHi, aLo);
   }
 
   /** For a report of what every CPU waits for and which locks it holds. */

@@ -120,7 +120,10 @@ export class Worker implements Fabric, HomePort, DvmPort {
       fabric: this,
       recorder: this.recorder,
       nextTimes: this.#nextTimes,
-      witness: spec.debug.witness ? new OrderWitness(spec.buffers.witness) : null,
+      witness: witnessOf(spec),
+      tableMarks: spec.debug.translations
+        ? spec.buffers.tableMarks.map((buffer) => new Uint8Array(buffer))
+        : null,
     };
     for (const id of spec.activeCpus) {
       if (spec.workerOfCpu[id] !== this.index) continue;
@@ -260,6 +263,7 @@ export class Worker implements Fabric, HomePort, DvmPort {
       if (cpu.node !== node || cpu.id === dvms.cpu[entry]) continue;
       cpu.dvmArrives(
         effectPs,
+        dvms.cpu[entry]!,
         dvms.a[entry]!,
         dvms.b[entry]!,
         dvms.hi[entry]!,
@@ -578,4 +582,10 @@ function symbolLines(spec: EngineSpec, node: number): Int16Array {
     }
   });
   return table;
+}
+
+/** Checkers see accesses through the witness; alone, they need one that remembers nothing. */
+function witnessOf(spec: EngineSpec): OrderWitness | null {
+  if (spec.debug.witness) return new OrderWitness(spec.buffers.witness);
+  return spec.debug.translations ? new OrderWitness([]) : null;
 }
