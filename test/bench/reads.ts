@@ -54,8 +54,9 @@ function orderedReader(bytes: number): Reader {
   };
 }
 
-/** Reads between two looks at the stopwatch. */
-const SLICE = 2000;
+/** Reads between two looks at the stopwatch: of memory that hits, of memory that doesn't. */
+const SLICE_OF_HITS = 2000;
+const SLICE_OF_MISSES = 50;
 
 /** Millions of reads per second by all CPUs together; `warmUp` reads by each before. */
 function measureReads(
@@ -67,6 +68,7 @@ function measureReads(
 ): number {
   const machine = defaultMachine();
   const watch = new Stopwatch(cpuCount);
+  const slice = bytes > SMALL_BYTES ? SLICE_OF_MISSES : SLICE_OF_HITS;
   let done = 0;
   runOnPrivateMemory({
     machine,
@@ -79,8 +81,8 @@ function measureReads(
       watch.start();
       while (!watch.ended) {
         const counts = watch.running;
-        yield read(SLICE);
-        if (counts) done += SLICE;
+        yield read(slice);
+        if (counts) done += slice;
       }
     },
   });

@@ -3,6 +3,7 @@
 import type { Benchmark } from './benchmark.ts';
 import { growthOfHits, growthOfMcs, growthOfReads } from './growth.ts';
 import { lineTransactions, mcs, mcs2Nodes, ticket, ticket2Nodes } from './locks.ts';
+import { memory192 } from './memory.ts';
 import {
   privateHits64Cpus,
   privateHitsRandom,
@@ -10,6 +11,8 @@ import {
   randomReads1GiB,
   randomReads16Cpus,
 } from './reads.ts';
+import { STAGE2_BENCHMARKS } from './stage2-faults.ts';
+import { WORKER_BENCHMARKS } from './workers.ts';
 
 export const BENCHMARKS: readonly Benchmark[] = [
   privateHitsRandom,
@@ -22,7 +25,10 @@ export const BENCHMARKS: readonly Benchmark[] = [
   mcs2Nodes,
   ticket,
   ticket2Nodes,
+  ...STAGE2_BENCHMARKS,
+  ...WORKER_BENCHMARKS,
   growthOfHits,
   growthOfMcs,
   growthOfReads,
+  memory192,
 ];
