@@ -64,8 +64,9 @@ export function resolveKernelOptions(
   const { values, given } = resolveParameters(tables, assignments, workload.name);
   const parameters: Record<string, ParameterValue> = { ...values };
   const preset = presetOf(workload, machine, like ?? LIKE_DEFAULT);
+  const defaults: Preset = { ...preset, ...workload.kernelDefaults };
   for (const parameter of kernel) {
-    const text = preset[parameter.name];
+    const text = defaults[parameter.name];
     if (text === undefined || given.has(parameter.name)) continue;
     parameters[parameter.name] = parseParameterValue(parameter, parameter.name, text);
   }
