@@ -78,8 +78,9 @@ export function bootMm(boot: BootMemory, options: MmBoot): MmImage {
   assert(pageTableLock.bytes <= 8, `page-table lock ${pageTableLock.name} needs more than 8 bytes`);
   assert(VMA_LOCK_BYTES <= VMA_BYTES, `VMA lock of ${VMA_LOCK_BYTES} bytes`);
   const physical = boot.allocate(node, MmField.Vmas + slots * VMA_BYTES);
-  boot.name(`${name}->page_table_lock`, addBytes(physical, MmField.PageTableLock), 8);
+  // A line goes by the first name it gets: this one by the lock that is hot on it.
   boot.name(`${name}->mmap_lock`, addBytes(physical, MmField.MmapLock), 40);
+  boot.name(`${name}->page_table_lock`, addBytes(physical, MmField.PageTableLock), 8);
   boot.name(`${name}->mm_lock_seq`, addBytes(physical, MmField.LockSequence), 4);
   boot.name(`${name}->vma`, addBytes(physical, MmField.Vmas), slots * VMA_BYTES);
   pageTableLock.init?.(boot, addBytes(physical, MmField.PageTableLock));
