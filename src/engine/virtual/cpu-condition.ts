@@ -64,8 +64,19 @@ export class ConditionCpu extends MemoryCpu {
     this.#conditionValue = this.lo;
     this.parkedHi = this.accessPaHi;
     this.parkedLo = this.accessPaLo;
+    this.#sleep();
+  }
+
+  /** Until the line is lost, the deadline, or an interrupt, which may be on its way already. */
+  #sleep(): void {
     this.status = Status.Parked;
-    this.nextPs = deadline;
+    const interrupt = Math.max(this.clock, this.interruptDue());
+    this.nextPs = Math.min(this.#conditionDeadline, interrupt);
+  }
+
+  /** Arrival of the earliest interrupt that may be taken. */
+  protected interruptDue(): number {
+    return NEVER;
   }
 
   /** The engine wakes a parked condition after the loss of its line: asks for the line again. */
@@ -91,8 +102,7 @@ export class ConditionCpu extends MemoryCpu {
       this.setPhase(Phase.CondExpired);
       this.nextPs = clock;
     } else {
-      this.status = Status.Parked;
-      this.nextPs = this.#conditionDeadline;
+      this.#sleep();
     }
   }
 

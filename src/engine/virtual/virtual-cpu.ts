@@ -96,7 +96,9 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
     this.takeGrant();
     switch (this.waitFor) {
       case WaitFor.Condition:
-        this.evaluateCondition();
+        // After a TLBI the address may mean another word: the attempt starts afresh (ER-X3).
+        if (this.takeMark()) this.setPhase(Phase.None);
+        else this.evaluateCondition();
         break;
       case WaitFor.Walk:
         this.walkLineIsHere();
@@ -109,8 +111,8 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
 
   /** A parked CPU reached its deadline or an interrupt. */
   #leavePark(): void {
-    if (this.#interruptDue() <= this.nextPs && this.#interruptDue() < this.conditionDeadline) {
-      this.clock = Math.max(this.clock, this.#interruptDue());
+    if (this.interruptDue() <= this.nextPs && this.interruptDue() < this.conditionDeadline) {
+      this.clock = Math.max(this.clock, this.interruptDue());
       this.setPhase(Phase.None);
       this.status = Status.Run;
     } else {
@@ -120,7 +122,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
 
   #leaveIdle(): void {
     this.clock = Math.max(this.clock, this.nextPs, this.stallUntil);
-    if (this.#interruptDue() <= this.clock) {
+    if (this.interruptDue() <= this.clock) {
       this.#idleInterrupted = this.status === Status.Idle;
     } else {
       assert(this.status === Status.Idle, 'a finished CPU has nothing to wake for');
@@ -151,7 +153,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
 
   #finish(): void {
     this.status = Status.Done;
-    this.nextPs = this.#interruptDue();
+    this.nextPs = this.interruptDue();
   }
 
   #push(program: Program, kind: number): void {
@@ -206,16 +208,16 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
 
   // ---- interrupts -----------------------------------------------------------------------------
 
-  #interruptDue(): number {
+  protected override interruptDue(): number {
     return this.#interruptsEnabled ? this.#interrupts.earliest() : NEVER;
   }
 
   #refreshLimit(): void {
-    this.setLimit(Math.min(this.windowEnd, this.#interruptDue()));
+    this.setLimit(Math.min(this.windowEnd, this.interruptDue()));
   }
 
   #mayInterrupt(): boolean {
-    if (this.clock < this.#interruptDue()) return false;
+    if (this.clock < this.interruptDue()) return false;
     const phase = this.phaseOfAttempt;
     return phase === Phase.None || phase === Phase.Translated || this.walkIsInterruptible();
   }
@@ -282,7 +284,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
       return true;
     }
     this.status = Status.Idle;
-    this.nextPs = Math.max(this.clock, Math.min(this.#wakes.earliest(), this.#interruptDue()));
+    this.nextPs = Math.max(this.clock, Math.min(this.#wakes.earliest(), this.interruptDue()));
     return this.refuse();
   }
 
