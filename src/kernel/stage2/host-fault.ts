@@ -6,7 +6,7 @@
  * First touch decides the node of a frame, unless the VMA has a policy. A read of untouched anonymous
  * memory maps the page of zeroes; the write after it copies, which an MMU notifier hears of.
  *
- * Deviations: no charge, no LRU, no reverse map; hugetlb_fault_mutex_table is not modelled;
+ * Deviations: no charge, no LRU, no reverse map; mutexes of hugetlb_fault_mutex_table spin;
  * do_numa_page never migrates.
  */
 
@@ -23,6 +23,7 @@ import {
   HostEntry,
   type HostEntryRead,
   type HostTable,
+  HUGETLB_FAULT_MUTEXES,
   isUnchanged,
   PMD_SHIFT,
   storeEntry,
@@ -91,7 +92,8 @@ export function* handleHostFault(
     yield* makeLowerTable(cpu, vm, entry);
     return;
   }
-  yield* faultPage(cpu, vm, host, offset, write, entry);
+  if (kind === 'hugetlb') yield* faultHugetlb(cpu, vm, host, offset, write, entry);
+  else yield* faultPage(cpu, vm, host, offset, write, entry);
 }
 
 /** Stores an entry under its lock if nobody was faster. cpu.ok = stored, cpu.ret = 0. */
@@ -203,6 +205,29 @@ function* installFrame(
   if (isFile) yield* vm.spinlock.release(cpu, host.hi, host.fileLock);
   if (!installed) yield* freeFrame(cpu, vm, host, paHi, paLo, entry.shift);
   cpu.ret = 0;
+}
+
+/**
+ * hugetlb_fault: one fault per page at a time, because a page taken from the pool in vain would be
+ * missed by whoever has reserved it.
+ */
+function* faultHugetlb(
+  cpu: Cpu,
+  vm: Vm,
+  host: HostTable,
+  offset: number,
+  write: boolean,
+  entry: HostEntryRead,
+): Program {
+  const unit = Math.floor(offset / 2 ** entry.shift);
+  const mutex = host.faultMutexes + (unit % HUGETLB_FAULT_MUTEXES) * 64;
+  yield* vm.spinlock.acquire(cpu, host.hi, mutex);
+  yield* isUnchanged(cpu, entry);
+  cpu.ret = 0;
+  if (cpu.ok) yield* faultPage(cpu, vm, host, offset, write, entry);
+  const result = cpu.ret;
+  yield* vm.spinlock.release(cpu, host.hi, mutex);
+  cpu.ret = result;
 }
 
 /** do_anonymous_page, shmem_fault, hugetlb_no_page. */

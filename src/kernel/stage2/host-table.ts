@@ -39,6 +39,8 @@ export const HOST_ENTRY_FLAGS = PAGE_BYTES - 1;
 export const PMD_SHIFT = 21;
 const PUD_SHIFT = 30;
 const ENTRIES_PER_TABLE = 512;
+/** Linux: 8 per possible CPU, hashed by file and page. */
+export const HUGETLB_FAULT_MUTEXES = 256;
 
 /** mempolicy of the VMA. */
 export interface HostPolicy {
@@ -59,6 +61,8 @@ export interface HostTable {
   readonly upperLocks: number;
   /** i_pages.xa_lock of the file (shmem). */
   readonly fileLock: number;
+  /** hugetlb_fault_mutex_table: HUGETLB_FAULT_MUTEXES locks, a line each (hugetlb). */
+  readonly faultMutexes: number;
   /** Lower tables that boot code wrote. */
   readonly bootTables: BootTables;
   readonly pool: HugePool | null;
@@ -114,6 +118,8 @@ export function bootHostTable(boot: BootMemory, request: HostTableRequest): Host
   const gibibytes = Math.ceil((regions * 2 ** regionShift) / 2 ** PUD_SHIFT);
   const locks = boot.allocateNamed(`${name}: pmd->ptl`, node, gibibytes * 64);
   const fileLock = boot.allocateNamed(`${name}: i_pages.xa_lock`, node, 64);
+  const mutexBytes = backing.kind === 'hugetlb' ? HUGETLB_FAULT_MUTEXES * 64 : 64;
+  const mutexes = boot.allocateNamed(`${name}: hugetlb_fault_mutex_table`, node, mutexBytes);
   const { hi } = toLinear(upper);
   const bootTables = bootFrames(boot, request, upper);
   return {
@@ -123,6 +129,7 @@ export function bootHostTable(boot: BootMemory, request: HostTableRequest): Host
     upper: upper.lo,
     upperLocks: locks.lo,
     fileLock: fileLock.lo,
+    faultMutexes: mutexes.lo,
     bootTables,
     pool: request.pool,
     policy: request.policy,
