@@ -139,7 +139,8 @@ export class DvmAgent {
     const { queue } = this;
     const message = queue.allocate();
     queue.kind[message] = kind;
-    queue.rank[message] = 0;
+    // A DSB right behind a TLBI leaves at the same instant: its Sync must not overtake (ER-D9).
+    queue.rank[message] = operation === DVM_SYNC ? 1 : 0;
     queue.cpu[message] = cpu;
     queue.hi[message] = hi;
     queue.lo[message] = lo;
