@@ -31,6 +31,7 @@ interface Frame {
   readonly program: Program;
   readonly regime: Regime;
   readonly ret: number;
+  readonly enabled: boolean;
 }
 
 interface Interrupt {
@@ -64,8 +65,13 @@ export abstract class NaiveCore extends NaiveMeasures {
       this.state = 'done';
       return;
     }
-    this.#stack.push({ kind: 'program', program, regime: Regime.Host, ret: 0 });
+    this.#call(program);
     this.schedule(0);
+  }
+
+  #call(program: Program): void {
+    const { regime, ret } = this;
+    this.#stack.push({ kind: 'program', program, regime, ret, enabled: this.#enabled });
   }
 
   /** The CPU's next event, instead of any that was planned. */
@@ -154,7 +160,7 @@ export abstract class NaiveCore extends NaiveMeasures {
       const step = top.program.next();
       if (step.done === true) this.#return();
       else if (step.value !== undefined) {
-        this.#stack.push({ kind: 'program', program: step.value, regime: this.regime, ret: 0 });
+        this.#call(step.value);
       }
       if (this.state !== 'run') return;
     }
@@ -203,13 +209,16 @@ export abstract class NaiveCore extends NaiveMeasures {
     if (regime === Regime.Guest) this.spend(Cost.GuestExit);
     else this.spend(kind === 'exception' ? Cost.ExceptionEntry : Cost.InterruptEntry);
     this.regime = Regime.Host;
-    this.#stack.push({ kind, program: handler(this as unknown as Cpu), regime, ret });
+    const program = handler(this as unknown as Cpu);
+    this.#stack.push({ kind, program, regime, ret, enabled: this.#enabled });
+    if (kind === 'interrupt') this.#enabled = false;
   }
 
   #return(): void {
-    const { kind, regime, ret } = this.#stack.pop()!;
+    const { kind, regime, ret, enabled } = this.#stack.pop()!;
     if (kind === 'program') return;
     this.ret = ret;
+    this.#enabled = enabled;
     this.regime = regime;
     if (regime === Regime.Guest) this.spend(Cost.GuestEntry);
     else this.spend(kind === 'exception' ? Cost.ExceptionReturn : Cost.InterruptReturn);
