@@ -118,6 +118,8 @@ export class InvalidatingCpu extends TranslatingCpu {
     const translated = this.translateData(aHi, aLo, write ? 1 : 0);
     this.quietly = false;
     if (!translated && !this.quietFault) return this.refuse();
+    // Nothing is free: a loop over AT must leave its window (ER-T11).
+    this.clock += 1;
     this.ok = translated;
     this.ret = translated ? 0 : this.exception.fsc;
     this.hi = this.accessPaHi;
