@@ -174,6 +174,7 @@ export class MaintenanceCpu extends ConditionCpu {
 
   /** Translation of an operation that always goes to the home; leaves phase Translated. */
   #translateWhole(aHi: number, aLo: number): boolean {
+    if (this.phaseOfAttempt === Phase.Translated && this.takeMark()) this.setPhase(Phase.None);
     if (this.phaseOfAttempt !== Phase.Translated && !this.translateData(aHi, aLo, 1)) {
       return this.refuse();
     }

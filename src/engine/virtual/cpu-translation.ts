@@ -392,6 +392,7 @@ export class TranslatingCpu extends RegimeCpu {
       if (!this.#continueWalk(this.itlb)) return false;
       found = this.#filled;
     }
+    this.accessShift = this.itlb.stage1Shift[found]!;
     this.accessPaHi = this.itlb.paHi[found]! | (aHi & ~this.itlb.maskHi[found]!);
     this.accessPaLo = this.itlb.paLo[found]! | (aLo & ~this.itlb.maskLo[found]!);
     return true;
