@@ -5,6 +5,7 @@
  */
 
 import { spawnSync } from 'node:child_process';
+import { availableParallelism, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import type { Benchmark, Measured } from './benchmark.ts';
 import { BENCHMARKS } from './registry.ts';
@@ -31,6 +32,8 @@ async function main(argv: readonly string[]): Promise<number> {
   const chosen = BENCHMARKS.filter(({ name, long }) =>
     names.length > 0 ? names.includes(name) : full || long !== true,
   );
+  const load = loadavg()[0]!.toFixed(1);
+  process.stderr.write(`bench: ${availableParallelism()} cores, load ${load} before the start\n`);
   const finished = chosen.map(measureApart);
   const json = argv.includes('--json');
   process.stdout.write(`${json ? asJson(finished) : asTable(finished)}\n`);
