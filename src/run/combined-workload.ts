@@ -78,6 +78,10 @@ export function combineParts(
     backedBytes: (context) =>
       sum((part) => part.workload.backedBytes({ ...part.context, seed: context.seed })),
     guestTranslation: () => commonGuestTranslation(parts),
+    operations: () => {
+      const each = parts.map(({ workload, context }) => workload.operations?.(context) ?? 0);
+      return each.includes(0) ? 0 : each.reduce((total, count) => total + count, 0);
+    },
     boot: (boot, context) => bootParts(boot, parts, context.seed),
     program: (cpu, image, context) => programOf(cpu, image as Images, parts, context.seed),
     report: (facts, image, context) => reportParts(facts, image as Images, parts, context.seed),

@@ -77,9 +77,11 @@ function placeWorkload(
   const helpers = workload.helperCpus(parameters, cpus.length);
   const own = ownCpus(workload, parameters, cpus.length - helpers);
   if (own < 1 || own + helpers > cpus.length) {
-    const wanted = own < 1 ? 'at least one of its own' : `${own} of its own`;
+    const needed = Math.max(1, own) + helpers;
+    const roles = `${Math.max(1, own)} and ${helpers} for helpers`;
     throw new UserError(
-      `${workload.name} needs ${wanted} and ${helpers} for helpers; ${cpus.length} CPUs take part`,
+      `${workload.name} needs ${needed} CPUs (${roles}); ${cpus.length} of the ` +
+        `${machine.cpuCount} of ${machine.name} take part`,
     );
   }
   if (cpus.length < workload.minimumCpus) {
