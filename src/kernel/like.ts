@@ -172,6 +172,12 @@ export function checkStage2Options(options: Stage2Options, machine: Machine): vo
         'use prune=rcu-callback or prune=lock-descendants',
     );
   }
+  if (options.prune === 'immediate' && options.writeProtect === 'lockless') {
+    throw new UserError(
+      'prune=immediate: with writeProtect=lockless walkers without any lock may still read the ' +
+        'freed table; use prune=rcu-callback',
+    );
+  }
 }
 
 function versionNamed(name: string): KernelVersion {

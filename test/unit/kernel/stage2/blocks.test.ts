@@ -6,7 +6,6 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Cpu, Program } from '../../../../src/cpu/cpu.ts';
-import { EventKind, type Order } from '../../../../src/cpu/operations.ts';
 import {
   clearDirtyLog,
   disableDirtyLog,
@@ -18,6 +17,7 @@ import { guestLoad, guestStore, runVcpu } from '../../../../src/kernel/stage2/vc
 import type { Vcpu } from '../../../../src/kernel/stage2/vcpu-state.ts';
 import type { Vm } from '../../../../src/kernel/stage2/vm.ts';
 import { Counter } from '../../../../src/metrics/definition.ts';
+import { watchFreedTables } from './freed-tables.ts';
 import { guestVa, type HarnessOptions, KvmHarness } from './kvm-harness.ts';
 
 const PAGE = 4096;
@@ -143,27 +143,4 @@ function* wander(cpu: Cpu, vcpu: Vcpu, step: number): Program {
     if (i % 3 === 0) yield* store(cpu, vcpu, offset % BLOCK);
     else yield* load(cpu, vcpu, offset % BLOCK);
   }
-}
-
-/** Counts reads of table pages between their freeing and their next allocation. */
-function watchFreedTables(harness: KvmHarness): { reads: number } {
-  const freed = new Set<number>();
-  const watch = { reads: 0 };
-  const hooks = harness.engine.hooks;
-  const before = hooks.onEvent;
-  hooks.onEvent = (cpu, kind, hi, lo) => {
-    before?.(cpu, kind, hi, lo);
-    const page = (hi & 0xffff) * 2 ** 20 + (lo >>> 12);
-    if (kind === EventKind.TablePageFreed) freed.add(page);
-    if (kind === EventKind.FrameAllocated) freed.delete(page);
-  };
-  for (const cpu of harness.engine.cpus) {
-    const inner = cpu.load64.bind(cpu);
-    cpu.load64 = (hi: number, lo: number, order: Order) => {
-      const performed = inner(hi, lo, order);
-      if (performed && freed.has((hi & 0xffff) * 2 ** 20 + (lo >>> 12))) watch.reads++;
-      return performed;
-    };
-  }
-  return watch;
 }
