@@ -29,7 +29,7 @@ export function withoutOpeningComment(file: SourceFile): string[] {
   return /^(\/\*\*|\/\/)/.test(text) ? [] : [`${file.path}:1: opens without a comment`];
 }
 
-const KEBAB = /^[a-z0-9]+(-[a-z0-9]+)*(\.(test|config))?\.ts$/;
+const KEBAB = /^[a-z0-9]+(-[a-z0-9]+)*(\.(test|soak|config))?\.ts$/;
 /** A workload's file has the workload's name, and selftests have underscores. */
 const SNAKE = /^[a-z0-9]+([-_][a-z0-9]+)*\.ts$/;
 
