@@ -302,6 +302,7 @@ export class TranslatingCpu extends RegimeCpu {
   walkRead(paHi: number, paLo: number, write: number): boolean {
     if (this.walkLineHere) {
       this.walkLineHere = false;
+      if (write === 1) this.l2.setState(this.l2.find(paHi, paLo), LineState.Modified);
       this.#noteWalkRead(paHi, paLo, write, this.clock);
       this.clock = Math.max(this.clock + 1, this.stallUntil);
       return true;
