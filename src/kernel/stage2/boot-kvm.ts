@@ -65,7 +65,7 @@ export function bootKvm(boot: BootMemory, config: KvmConfig): KvmImage {
     zeroBlock: boot.allocateUnbacked(firstNode, 2 * MIB, 2 * MIB),
   };
   const vmidBits = config.vmidBits ?? machine.features.vmidBits;
-  const vcpuCpus = config.vms.flatMap((vm) => vm.vcpuCpus);
+  const vcpuCpus = [...new Set(config.vms.flatMap((vm) => vm.vcpuCpus))];
   assert(2 ** vmidBits > vcpuCpus.length + 1, 'more VMIDs than CPUs are needed');
   const vmids = bootVmidAllocator(boot, firstNode, vmidBits, vcpuCpus);
   const rcu = bootRcu(boot, firstNode, config.cpus);

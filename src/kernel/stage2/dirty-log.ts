@@ -12,7 +12,7 @@
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { Order } from '../../cpu/operations.ts';
+import { EventKind, Order } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
 import { Metric } from '../../metrics/definition.ts';
 import { takeBits, takeWord } from '../base/bitmap.ts';
@@ -86,6 +86,7 @@ export function* writeProtectSlot(cpu: Cpu, vm: Vm, slot: SlotImage): Program {
   yield* writeProtectRange(cpu, vm, slot.baseIpa, slot.baseIpa + slot.bytes);
   yield* vm.mmuLock.release(cpu, vm.kvmHi, vm.field.mmuLock);
   yield* flushRange(cpu, vm, slot.baseIpa, slot.bytes);
+  cpu.event(EventKind.WriteProtectFlushed, 0, 0);
 }
 
 /**
@@ -113,6 +114,7 @@ export function* getDirtyLog(cpu: Cpu, vm: Vm, slot: SlotImage): Program {
   }
   if (takes) yield* vm.mmuLock.release(cpu, vm.kvmHi, vm.field.mmuLock);
   if (flushes) yield* flushRange(cpu, vm, slot.baseIpa, slot.bytes);
+  cpu.event(EventKind.WriteProtectFlushed, 0, 0);
   yield* unlockSlots(cpu, vm);
   cpu.end(Metric.DirtyLogGet);
 }
@@ -145,6 +147,7 @@ export function* clearDirtyLog(
   }
   yield* vm.mmuLock.release(cpu, vm.kvmHi, vm.field.mmuLock);
   if (flushes) yield* flushRange(cpu, vm, slot.baseIpa, slot.bytes);
+  cpu.event(EventKind.WriteProtectFlushed, 0, 0);
   yield* unlockSlots(cpu, vm);
   cpu.end(Metric.DirtyLogClear);
 }

@@ -12,7 +12,7 @@
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { Fence } from '../../cpu/operations.ts';
+import { EventKind, Fence } from '../../cpu/operations.ts';
 import { Metric } from '../../metrics/definition.ts';
 import {
   isValid,
@@ -69,6 +69,10 @@ function* changeLeaf(cpu: Cpu, vm: Vm, visit: Visit, hi: number, lo: number): Pr
   }
   yield* trySetEntry(cpu, visit, hi, lo);
   cpu.ret = cpu.ok ? 0 : -EAGAIN;
+  if (cpu.ok && (oldLo & ~lo & S2_WRITE) !== 0) {
+    const shift = levelShift(vm.granule, level);
+    cpu.event(EventKind.PageWriteProtected, outputHi(oldHi, shift), outputLo(oldLo, shift) | shift);
+  }
 }
 
 /**

@@ -121,6 +121,7 @@ export function* unlinkTable(
   }
   const hi = paHi | LINEAR_MAP_HI;
   const head = structLo(vm, hi, paLo) + PageField.RcuHead;
+  cpu.event(EventKind.TablePageUnlinked, paHi, paLo);
   // page_private: the level; here in the argument's low bits, which a page's address leaves free.
   yield* vm.rcu.call(cpu, hi, head, vm.index, paHi, paLo | level);
 }

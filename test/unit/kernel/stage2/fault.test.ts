@@ -36,7 +36,7 @@ function runAll(options: HarnessOptions, pages: number, write = true): KvmHarnes
 
 describe('stage-2 faults', () => {
   it('map each page once, whoever wins', () => {
-    for (let seed = 1; seed <= 20; seed++) {
+    for (let seed = 1; seed <= 40; seed++) {
       const harness = runAll({ seed }, 6);
       for (let page = 0; page < 6; page++) expect(harness.walk(page * PAGE).fault).toBe('none');
       expect(harness.walk(6 * PAGE).fault).toBe('translation');

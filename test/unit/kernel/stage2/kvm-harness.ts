@@ -35,6 +35,8 @@ export interface HarnessOptions {
   readonly backing?: string;
   readonly bytes?: number;
   readonly vmidBits?: number;
+  /** All VMs on the same CPUs, in turn. */
+  readonly shareCpus?: boolean;
   readonly witness?: AccessWitness;
 }
 
@@ -49,7 +51,8 @@ export class KvmHarness {
   constructor(options: HarnessOptions = {}) {
     const vcpus = options.vcpus ?? 3;
     const vmCount = options.vms ?? 1;
-    const cpuCount = Math.max(2, vcpus * vmCount + (options.helpers ?? 1));
+    const sets = options.shareCpus === true ? 1 : vmCount;
+    const cpuCount = Math.max(2, vcpus * sets + (options.helpers ?? 1));
     this.vcpus = vcpus;
     this.translation = new GuestTranslation(IPA_BITS, options.witness);
     const machine = makeTestMachine({
@@ -80,7 +83,7 @@ export class KvmHarness {
       options: resolved,
       vms: Array.from({ length: vmCount }, (_, vm) => ({
         name: vmCount === 1 ? 'kvm' : `kvm${vm}`,
-        vcpuCpus: Array.from({ length: vcpus }, (__, i) => vm * vcpus + i),
+        vcpuCpus: Array.from({ length: vcpus }, (__, i) => (vm % sets) * vcpus + i),
         node: 0,
         slots,
         ipaBits: IPA_BITS,
