@@ -3,6 +3,7 @@
 import { phasesOf } from '../../workloads/workload.ts';
 import { assert } from '../base/assert.ts';
 import { PS_PER_NS } from '../base/units.ts';
+import type { Verdict } from '../checkers/replay.ts';
 import type { CpuResult, Ending, SymbolTraffic, WorkerResult } from '../engine/virtual/spec.ts';
 import { COST_NAMES } from '../machine/costs.ts';
 import type { Machine } from '../machine/machine.ts';
@@ -23,12 +24,14 @@ export interface SeedOutcome extends SeedFigures {
   readonly traffic: readonly SymbolTraffic[];
   readonly ending: Ending;
   readonly report: readonly string[];
+  /** Of the checkers; empty when checks are off. */
+  readonly verdicts: readonly Verdict[];
   readonly workers: number;
 }
 
 const HOT_LINES_MAX = 20;
 
-/** `report` is filled in by the caller, who has the memory that reports may look into. */
+/** `report` and `verdicts` are filled in by the caller, who has memory and names. */
 export function mergeWorkers(
   seed: number,
   results: readonly WorkerResult[],
@@ -45,6 +48,7 @@ export function mergeWorkers(
     traffic: results.flatMap((result) => result.symbols),
     ending: joinEndings(results.map((result) => result.ending)),
     report: [],
+    verdicts: [],
     workers: results.length,
   };
 }
@@ -105,18 +109,30 @@ export function resultOf(spec: RunSpec, outcomes: readonly SeedOutcome[]): Finis
     counters: sumCounters(outcomes),
     hotLines: hotLines(outcomes),
     parts: timeParts(merged),
-    checks: spec.check ? PASSED_CHECKS : [],
+    checks: spec.check ? checksOf(outcomes) : [],
     report: outcomes[0]!.report,
     ...(stalled === undefined ? {} : { stall: stallOf(stalled) }),
   };
   return { result, seeds };
 }
 
-/** A violation ends the run with a CheckError, so a result always has passed. */
-const PASSED_CHECKS: RunResult['checks'] = [
-  { name: 'translations', ok: true, text: 'no translation survived TLBI and DSB' },
-  { name: 'order', ok: true, text: 'accesses to each line followed emulated time' },
-];
+/** Per rule: what the first seed's verdict says, or what any seed's violation says. */
+function checksOf(outcomes: readonly SeedOutcome[]): RunResult['checks'] {
+  const verdicts = outcomes.flatMap((outcome) => outcome.verdicts);
+  const names = new Set(verdicts.map(({ name }) => name));
+  const checks = [...names].flatMap((name) => {
+    const violated = verdicts.filter((verdict) => verdict.name === name && !verdict.ok);
+    return violated.length > 0 ? violated : [verdicts.find((verdict) => verdict.name === name)!];
+  });
+  return [...checks, WITNESSED];
+}
+
+/** Accesses out of order end the run with an error, so a result always has passed. */
+const WITNESSED = {
+  name: 'order',
+  ok: true,
+  text: 'accesses to each line followed emulated time',
+};
 
 function stallOf(outcome: SeedOutcome): RunResult['stall'] & object {
   const { ending } = outcome;

@@ -4,6 +4,7 @@ import { MessageChannel } from 'node:worker_threads';
 import * as Comlink from 'comlink';
 import { phasesOf } from '../../workloads/workload.ts';
 import { BugError, CheckError, ExitCode, exitCodeOf, InterruptedError } from '../base/errors.ts';
+import { judge, type Verdict } from '../checkers/replay.ts';
 import { Abort, raiseAbort } from '../engine/virtual/control.ts';
 import { createEngineBuffers } from '../engine/virtual/engine-buffers.ts';
 import type { EngineSpec, WorkerResult } from '../engine/virtual/spec.ts';
@@ -158,7 +159,8 @@ export class SeedRun {
   #merge(booted: BootedMachine, results: readonly WorkerResult[]): SeedOutcome {
     const { machine, workload } = this.#spec;
     const context = contextOf(this.#spec, this.#seed);
-    const outcome = mergeWorkers(this.#seed, results, booted.memory);
+    const merged = mergeWorkers(this.#seed, results, booted.memory);
+    const outcome = { ...merged, verdicts: this.#judge(booted, results, merged) };
     if (outcome.ending.kind !== 'finished') return outcome;
     const phases = phasesOf(workload, context);
     const warmUp = phases.length === 0 ? [false] : phases.map((phase) => phase.warmUp === true);
@@ -166,6 +168,25 @@ export class SeedRun {
     const facts = factsOf(outcome, warmUp, machine.cpuCount, memory);
     const report = workload.report?.(facts, booted.image, context) ?? [];
     return { ...outcome, report: report.map((line) => line.text) };
+  }
+
+  /** Every violation ends with the line that shows it again. */
+  #judge(
+    booted: BootedMachine,
+    results: readonly WorkerResult[],
+    outcome: SeedOutcome,
+  ): readonly Verdict[] {
+    if (!this.#spec.check) return [];
+    const logs = results.flatMap((result) => result.logs);
+    const verdicts = judge(logs, {
+      symbols: booted.symbols,
+      bbm: this.#spec.machine.features.bbm,
+      finished: outcome.ending.kind === 'finished',
+    });
+    const replay = replayCommand(this.#spec, this.#seed);
+    return verdicts.map((verdict) =>
+      verdict.ok ? verdict : { ...verdict, text: `${verdict.text}; replay: ${replay}` },
+    );
   }
 
   /** A bug or a violation names the seed and the line that shows it again. */
