@@ -53,11 +53,14 @@ async function run(args: Arguments, signal: AbortSignal): Promise<ExitCode> {
     const { renderComparison } = await import('../compare/render-comparison.ts');
     print(renderComparison(comparison, { all: args.values.has('all') }, look));
   }
-  return hasStalled(comparison) ? ExitCode.Stalled : ExitCode.Done;
+  return exitCodeOf(comparison);
 }
 
-function hasStalled(comparison: Comparison): boolean {
-  return comparison.sides.some(({ result }) => result?.stall !== undefined);
+function exitCodeOf(comparison: Comparison): ExitCode {
+  const results = comparison.sides.flatMap(({ result }) => (result == null ? [] : [result]));
+  if (results.some(({ checks }) => checks.some(({ ok }) => !ok))) return ExitCode.CheckFailed;
+  const stalled = results.some(({ stall }) => stall !== undefined);
+  return stalled ? ExitCode.Stalled : ExitCode.Done;
 }
 
 async function readRuns(paths: readonly string[]): Promise<ComparedRun[]> {

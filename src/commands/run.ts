@@ -1,6 +1,7 @@
 /** numalab run: one workload on one machine. */
 
 import { ExitCode } from '../base/errors.ts';
+import type { RunResult } from '../metrics/result.ts';
 import type { Command } from './command.ts';
 import { type Arguments, RUN_OPTIONS } from './options.ts';
 import { requestOf, splitWords } from './request.ts';
@@ -56,6 +57,12 @@ async function run(args: Arguments, signal: AbortSignal): Promise<ExitCode> {
     if (out !== undefined) note(`written to ${out}`);
     print(`\nnext: ${nextCommand(spec)}`);
   }
+  return exitCodeOfResult(result);
+}
+
+/** A violation explains a stall better than the stall explains the violation. */
+function exitCodeOfResult(result: RunResult): ExitCode {
+  if (result.checks.some(({ ok }) => !ok)) return ExitCode.CheckFailed;
   return result.stall === undefined ? ExitCode.Done : ExitCode.Stalled;
 }
 

@@ -133,5 +133,11 @@ export const EventKind = {
   TablePageAllocated: 7,
   FrameAllocated: 8,
   FrameFreed: 9,
+  /** A table page is out of the tree and will be freed by RCU. */
+  TablePageUnlinked: 10,
+  /** A leaf lost its write permission for dirty logging; physical address | log2 of its bytes. */
+  PageWriteProtected: 11,
+  /** All leaves that this CPU write-protected so far are flushed from every TLB. */
+  WriteProtectFlushed: 12,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];

@@ -94,6 +94,7 @@ export class MmuGather {
 function* freeTableLater(cpu: Cpu, space: AddressSpace, hi: number, lo: number): Program {
   const structHi = space.pages.structPageHi(hi);
   const head = (space.pages.structPageLo(hi, lo) + PageField.RcuHead) | 0;
+  cpu.event(EventKind.TablePageUnlinked, hi, lo);
   yield* space.rcu.call(cpu, structHi, head, space.freeTableFunction, hi, lo);
 }
 

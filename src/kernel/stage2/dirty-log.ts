@@ -4,9 +4,9 @@
  * KVM_CLEAR_DIRTY_LOG (kvm_clear_dirty_log_protect, kvm_arch_mmu_enable_log_dirty_pt_masked;
  * virt/kvm/kvm_main.c, arch/arm64/kvm/mmu.c).
  *
- * With manualProtect, reading the log changes nothing and clearing it write-protects what it clears;
- * with initiallySet all pages start dirty, so enabling protects nothing and blocks are split chunk
- * by chunk with the clears.
+ * With manualProtect, reading the log changes nothing and clearing it write-protects what it
+ * clears; with initiallySet all pages start dirty, so enabling protects nothing and blocks are
+ * split chunk by chunk with the clears.
  *
  * Deviation: words of 32 pages where the kernel has 64.
  */

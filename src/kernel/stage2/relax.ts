@@ -1,12 +1,12 @@
 /**
- * Changing attributes of leaves without breaking them: stage2_update_leaf_attrs, stage2_attr_walker,
- * and on top of it kvm_pgtable_stage2_relax_perms and kvm_pgtable_stage2_mkyoung
- * (arch/arm64/kvm/hyp/pgtable.c).
+ * Changing attributes of leaves without breaking them: stage2_update_leaf_attrs,
+ * stage2_attr_walker, and on top of it kvm_pgtable_stage2_relax_perms and
+ * kvm_pgtable_stage2_mkyoung (arch/arm64/kvm/hyp/pgtable.c).
  *
- * Permission-only changes need no break-before-make. The flush after relaxing is local from v6.5 on:
- * another CPU may keep a more restrictive entry and merely faults again. It is issued even when the
- * entry had changed already, because this CPU's TLB may hold the entry that faulted; without it the
- * guest would fault for ever.
+ * Permission-only changes need no break-before-make. The flush after relaxing is local from v6.5
+ * on: another CPU may keep a more restrictive entry and merely faults again. It is issued even when
+ * the entry had changed already, because this CPU's TLB may hold the entry that faulted; without it
+ * the guest would fault for ever.
  *
  * A race with a hardware update of the access flag may lose that update; the next access sets it.
  */

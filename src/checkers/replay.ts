@@ -1,0 +1,107 @@
+/**
+ * Judges a run from the logs of its CPUs: merges them in the order of (emulated time, CPU) and feeds
+ * every oracle. Logs depend on emulated times alone, so the verdict is the same for any number of
+ * worker threads.
+ *
+ * What is not covered: text replicas, executable memory, kexec and the linear map (I6 to I9) have
+ * oracles of their own when those systems exist. I2's hardware half holds by construction: a locked
+ * entry is invalid, so no walker fills from it.
+ */
+
+import type { EventKind } from '../cpu/operations.ts';
+import type { NamedMemory } from '../memory/boot.ts';
+import type { CpuLog } from './cpu-watch.ts';
+import { DirtyLog } from './dirty-log.ts';
+import { FrameConservation } from './frame-conservation.ts';
+import { FreedFrames } from './freed-frames.ts';
+import { LockOrder } from './lock-order.ts';
+import { LockOwnership } from './lock-ownership.ts';
+import type { Occurrence, Oracle, ReplayInput } from './oracle.ts';
+import { Stage2Conflict } from './stage2-conflict.ts';
+import { TableLifetime } from './table-lifetime.ts';
+import { TimeMerge } from './time-merge.ts';
+import { UnfinishedTlbi } from './unfinished-tlbi.ts';
+import { describeViolation, type Violation } from './violation.ts';
+
+/** Verdict of one oracle on one run. */
+export interface Verdict {
+  readonly name: string;
+  readonly ok: boolean;
+  /** What was checked, or the violation; of many violations, one verdict each. */
+  readonly text: string;
+}
+
+export interface RunFacts {
+  readonly symbols: readonly NamedMemory[];
+  readonly bbm: string;
+  readonly finished: boolean;
+}
+
+/** Violations written out per rule; the rest is counted. */
+const SHOWN_MAX = 10;
+
+export function judge(logs: readonly CpuLog[], facts: RunFacts): Verdict[] {
+  const sorted = logs.toSorted((a, b) => a.cpu - b.cpu);
+  const untilPs = Math.min(...sorted.map(({ fullAtPs }) => fullAtPs));
+  const input: ReplayInput = { logs: sorted, bbm: facts.bbm, finished: facts.finished, untilPs };
+  const oracles = makeOracles(input, facts);
+  feed(input, oracles);
+  for (const oracle of oracles) oracle.finish();
+  return oracles.flatMap((oracle) => verdictsOf(oracle, input, facts));
+}
+
+function makeOracles(input: ReplayInput, facts: RunFacts): Oracle[] {
+  return [
+    new UnfinishedTlbi(input),
+    new Stage2Conflict(input),
+    new FreedFrames(input),
+    new TableLifetime(input),
+    new FrameConservation(),
+    new LockOwnership(input),
+    new LockOrder(facts.symbols),
+    new DirtyLog(input),
+  ];
+}
+
+function feed(input: ReplayInput, oracles: readonly Oracle[]): void {
+  const { logs, untilPs } = input;
+  const merge = new TimeMerge(logs.map(({ events }) => events));
+  const occurrence: Occurrence = { timePs: 0, cpu: 0, kind: 0, hi: 0, lo: 0 };
+  while (merge.next() && merge.timePs < untilPs) {
+    const { cpu, events } = logs[merge.source]!;
+    occurrence.timePs = merge.timePs;
+    occurrence.cpu = cpu;
+    occurrence.kind = events.kind[merge.index]! as EventKind;
+    occurrence.hi = events.hi[merge.index]!;
+    occurrence.lo = events.lo[merge.index]!;
+    for (const oracle of oracles) oracle.event(occurrence);
+  }
+}
+
+/** Beside the oracle's own, what single CPUs found under the same rule. */
+function verdictsOf(oracle: Oracle, input: ReplayInput, facts: RunFacts): Verdict[] {
+  const { rule: name, findings } = oracle;
+  const violations = input.logs
+    .flatMap((log) => log.violations.filter(({ rule }) => rule === name))
+    .concat(findings.violations)
+    .sort(byTime);
+  if (violations.length === 0) {
+    const until =
+      input.untilPs === Number.POSITIVE_INFINITY
+        ? ''
+        : `; watched until ${input.untilPs / 1000} ns, when a log was full`;
+    return [{ name, ok: true, text: oracle.summary() + until }];
+  }
+  const shown = violations.slice(0, SHOWN_MAX).map((violation) => ({
+    name,
+    ok: false,
+    text: describeViolation(violation, facts.symbols),
+  }));
+  const hidden = violations.length - shown.length;
+  if (hidden > 0) shown.push({ name, ok: false, text: `and ${hidden} violations more` });
+  return shown;
+}
+
+function byTime(a: Violation, b: Violation): number {
+  return a.timePs - b.timePs || a.cpus[0]! - b.cpus[0]!;
+}
