@@ -112,9 +112,7 @@ export class AccessCpu extends InvalidatingCpu {
     const hi = this.accessPaHi;
     const lo = this.accessPaLo;
     const start = this.clock;
-    const way = this.l1d.find(hi, lo);
-    if (way >= 0 && this.l1d.stateAt(way) > write) {
-      this.l1d.touch(hi, lo);
+    if (this.l1d.touch(hi, lo) > write) {
       if (write === 1) this.l1d.setState(this.l1d.find(hi, lo), LineState.Modified);
       this.clock += this.l1LatencyPs;
       this.counters[Counter.L1Hits] = this.counters[Counter.L1Hits]! + 1;

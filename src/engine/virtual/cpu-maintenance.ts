@@ -149,6 +149,7 @@ export class MaintenanceCpu extends ConditionCpu {
       if (this.stallUntil > this.clock) this.clock = this.stallUntil;
       return true;
     }
+    if (this.phaseOfAttempt === Phase.Skip) return this.#skipWhole();
     if (!this.#translateWhole(aHi, aLo)) return false;
     assert(
       !this.memory.isBacked(this.accessPaHi, this.accessPaLo),
@@ -166,10 +167,17 @@ export class MaintenanceCpu extends ConditionCpu {
       if (this.stallUntil > this.clock) this.clock = this.stallUntil;
       return true;
     }
+    if (this.phaseOfAttempt === Phase.Skip) return this.#skipWhole();
     if (!this.#translateWhole(aHi, aLo)) return false;
     this.dropLine(this.accessPaHi, this.accessPaLo & ~63);
     this.ask(this.accessPaHi, this.accessPaLo & ~63, RequestKind.Flush, WaitFor.Whole, 0);
     return this.refuse();
+  }
+
+  #skipWhole(): boolean {
+    this.setPhase(Phase.None);
+    this.clock += 1;
+    return true;
   }
 
   /** Translation of an operation that always goes to the home; leaves phase Translated. */

@@ -135,6 +135,7 @@ class WorkerRun {
     const mine = worker.index * Published.Doubles + parity * Published.Parity;
     published[mine + Published.Earliest] = Math.min(worker.earliest(), worker.outbox.earliestPs);
     published[mine + Published.Progress] = worker.lastProgressPs;
+    if (this.meeting.meetings % ABORT_CHECK_WINDOWS === 0) this.meeting.checkAbort();
     this.#show();
     worker.outbox.close();
     this.meeting.wait();

@@ -53,6 +53,9 @@ export class Worker implements Fabric, HomePort, DvmPort {
   /** Workers that have CPUs of a node, this one left out. */
   readonly #otherWorkersOfNode: number[][];
   #window = 0;
+  /** Of the last earliest(): the CPU that is first, and when anything else is due. */
+  #firstSlot = -1;
+  #othersPs = 0;
   #solo: VirtualCpu | null = null;
 
   constructor(spec: EngineSpec, index: number) {
@@ -140,26 +143,37 @@ export class Worker implements Fabric, HomePort, DvmPort {
 
   // ---- windows --------------------------------------------------------------------------------
 
-  /** Earliest pending time of this worker: the one list of all sources of events (ER-T10). */
+  /**
+   * Earliest pending time of this worker: the one list of all sources of events (ER-T10). Notes on
+   * the way which CPU is first and when anything else is due, for runs of a lone CPU.
+   */
   earliest(): number {
-    let earliest = NEVER;
+    let first = NEVER;
+    let others = NEVER;
+    let slot = -1;
     const next = this.#nextTimes;
-    for (let slot = 0; slot < next.length; slot++) {
-      if (next[slot]! < earliest) earliest = next[slot]!;
+    for (let i = 0; i < next.length; i++) {
+      const due = next[i]!;
+      if (due >= others) continue;
+      if (due < first) {
+        others = first;
+        first = due;
+        slot = i;
+      } else {
+        others = due;
+      }
     }
-    for (const home of this.homes) {
-      const due = home.queue.earliest();
-      if (due < earliest) earliest = due;
+    for (const home of this.homes) others = Math.min(others, home.queue.earliest());
+    for (const agent of this.agents) others = Math.min(others, agent.queue.earliest());
+    if (this.#losses.count > 0) {
+      others = Math.min(others, this.#losses.earliest(this.#window) * this.#grid);
     }
-    for (const agent of this.agents) {
-      const due = agent.queue.earliest();
-      if (due < earliest) earliest = due;
+    if (this.#dvms.count > 0) {
+      others = Math.min(others, this.#dvms.earliest(this.#window) * this.#grid);
     }
-    return Math.min(
-      earliest,
-      this.#losses.earliest(this.#window) * this.#grid,
-      this.#dvms.earliest(this.#window) * this.#grid,
-    );
+    this.#firstSlot = slot;
+    this.#othersPs = others;
+    return Math.min(first, others);
   }
 
   /** Runs window `window`; may run on to `horizonPs` when a single CPU has anything to do. */
@@ -172,20 +186,15 @@ export class Worker implements Fabric, HomePort, DvmPort {
   runCpus(window: number, horizonPs: number): number {
     this.windows++;
     this.#window = window;
-    this.#applyEffects(window);
-    const start = window * this.#grid;
-    const end = start + this.#grid;
+    const end = (window + 1) * this.#grid;
+    if (this.#applyEffects(window) && horizonPs > end) this.earliest();
+    const next = this.#nextTimes;
+    const first = this.#firstSlot;
+    if (horizonPs > end && this.#othersPs >= end && first >= 0 && next[first]! < end) {
+      return this.#runAlone(this.#cpuBySlot[first]!, end, horizonPs);
+    }
     const { cpus } = this;
     this.#shuffle?.apply(cpus);
-    let lone: VirtualCpu | null = null;
-    let active = 0;
-    const next = this.#nextTimes;
-    for (let i = 0; i < next.length && active < 2; i++) {
-      if (next[i]! >= end) continue;
-      lone = this.#cpuBySlot[i]!;
-      active++;
-    }
-    if (active === 1 && horizonPs > end) return this.#runAlone(lone!, end, horizonPs);
     const bySlot = this.#shuffle === null ? this.#cpuBySlot : cpus;
     for (let i = 0; i < bySlot.length; i++) {
       // In order of slot `next` tells at once who sleeps; a shuffled order asks the CPU.
@@ -201,18 +210,9 @@ export class Worker implements Fabric, HomePort, DvmPort {
    * message of its own ends the window (endWindowBy).
    */
   #runAlone(cpu: VirtualCpu, end: number, horizonPs: number): number {
-    const own = cpu.nextPs;
-    cpu.nextPs = NEVER;
-    this.#window++;
-    const others = Math.min(this.earliest(), horizonPs);
-    this.#window--;
-    cpu.nextPs = own;
+    const others = Math.min(this.#othersPs, horizonPs);
     const grid = this.#grid;
     const farthest = Math.min(Math.floor(others / grid) * grid, end + SOLO_WINDOWS * grid);
-    if (farthest <= end) {
-      cpu.run(end);
-      return end;
-    }
     this.#solo = cpu;
     cpu.run(farthest);
     this.#solo = null;
@@ -234,9 +234,11 @@ export class Worker implements Fabric, HomePort, DvmPort {
     for (const agent of this.agents) agent.serve(end);
   }
 
-  #applyEffects(window: number): void {
+  /** True if there were any. */
+  #applyEffects(window: number): boolean {
     const effectPs = window * this.#grid;
     const dvms = this.#dvms;
+    const before = dvms.count + this.#losses.count;
     let entry = dvms.count === 0 ? -1 : dvms.take(window);
     while (entry >= 0) {
       const next = dvms.next(entry);
@@ -254,6 +256,7 @@ export class Worker implements Fabric, HomePort, DvmPort {
       losses.release(entry);
       entry = next;
     }
+    return dvms.count + losses.count !== before;
   }
 
   #applyDvm(entry: number, effectPs: number): void {
