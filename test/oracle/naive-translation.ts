@@ -3,10 +3,10 @@
  * TLB maintenance does to entries and to the access or walk under way.
  */
 
+import { BugError } from '../../src/base/errors.ts';
+import type { Handler } from '../../src/cpu/cpu.ts';
 import type { Exception } from '../../src/cpu/operations.ts';
 import { FaultKind, Level, Regime, Register, Tlbi } from '../../src/cpu/operations.ts';
-import type { Handler } from '../../src/cpu/cpu.ts';
-import { BugError } from '../../src/base/errors.ts';
 import { Counter, Metric } from '../../src/metrics/definition.ts';
 import {
   PERM_DIRTY_PENDING,
@@ -22,8 +22,8 @@ import {
   NaiveTlb,
   StepCache,
   type Tag,
-  takesWalk,
   type TlbEntry,
+  takesWalk,
 } from './naive-tlb.ts';
 import { type Micro, NaiveWalk, type Root, START_OVER, type WalkFault } from './naive-walk.ts';
 

@@ -140,7 +140,14 @@ export class NaiveWalk {
         table = translated.pa;
       }
       const shift = shiftOf(level);
-      const step = { stage: 1, tag, base: cut(va, shift), shift, pa: table, permissions: 0 } as const;
+      const step = {
+        stage: 1,
+        tag,
+        base: cut(va, shift),
+        shift,
+        pa: table,
+        permissions: 0,
+      } as const;
       cpu.tables[level]!.add(step);
     }
   }

@@ -6,7 +6,15 @@
 
 import { assert } from '../../src/base/assert.ts';
 import type { Cpu, Program } from '../../src/cpu/cpu.ts';
-import { Condition, Fence, Order, Regime, Register, Scope, Tlbi } from '../../src/cpu/operations.ts';
+import {
+  Condition,
+  Fence,
+  Order,
+  Regime,
+  Register,
+  Scope,
+  Tlbi,
+} from '../../src/cpu/operations.ts';
 import type { Machine } from '../../src/machine/machine.ts';
 import type { Address } from '../../src/memory/physical-address.ts';
 import { Metric } from '../../src/metrics/definition.ts';
@@ -177,6 +185,9 @@ function* readWindow(cpu: Cpu, { image }: Scene, step: Step): Program {
     const deadline = cpu.deadline(step.c % 400_000);
     const changed = Condition.NotEqual;
     while (!cpu.cond32Until(hi, lo, changed, -1, FRAME_VALID, deadline, Order.Acquire)) yield;
+  } else if (step.b % 16 === 2) {
+    while (!cpu.cleanInvalidateLine(hi, lo + 128)) yield;
+    return;
   } else if (step.b % 4 === 1) {
     while (!cpu.add32(hi, lo + 64, 1, Order.Relaxed)) yield;
     return;

@@ -8,8 +8,8 @@
 
 import type { Cpu, Program } from '../../src/cpu/cpu.ts';
 import { FaultKind, Fence, Order, Register, Scope, Tlbi } from '../../src/cpu/operations.ts';
-import { S1_READ_ONLY } from '../../src/translation/stage1-descriptors.ts';
 import { makeTicketLock } from '../../src/sync/ticket.ts';
+import { S1_READ_ONLY } from '../../src/translation/stage1-descriptors.ts';
 import {
   FRAME_POISON,
   FRAME_VALID,

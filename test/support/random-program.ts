@@ -9,7 +9,13 @@ import type { Cpu, Program } from '../../src/cpu/cpu.ts';
 import { Condition, Level, Order } from '../../src/cpu/operations.ts';
 import type { Machine } from '../../src/machine/machine.ts';
 import type { RandomImage } from './random-program-memory.ts';
-import { ACTIONS, type Scene, type Step, STEP_KINDS, type StepKind } from './random-program-steps.ts';
+import {
+  ACTIONS,
+  type Scene,
+  STEP_KINDS,
+  type Step,
+  type StepKind,
+} from './random-program-steps.ts';
 import { makeGuestHandler, makeHostHandler } from './random-program-tables.ts';
 import { type MachineLimits, randomMachine } from './virtual-machines.ts';
 

@@ -3,7 +3,6 @@
  * and on the naive engine, and reduces each run to what must be equal.
  */
 
-import { histogramsOf } from './virtual-histograms.ts';
 import { createEngineBuffers } from '../../src/engine/virtual/engine-buffers.ts';
 import { runWorker } from '../../src/engine/virtual/run-worker.ts';
 import type { EngineDebug, EngineSpec, WorkerResult } from '../../src/engine/virtual/spec.ts';
@@ -17,6 +16,7 @@ import { mapThreads } from '../../src/run/threads.ts';
 import { type NaiveOutcome, NaiveRun } from '../oracle/naive-engine.ts';
 import { activeCpusOf, machineOf, programOf, type RandomCase, STREAMS } from './random-program.ts';
 import { type BootedCase, bootCase } from './random-program-memory.ts';
+import { histogramsOf } from './virtual-histograms.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
 export type Threads = number | 'per-cpu';

@@ -6,8 +6,8 @@
 
 import { Worker } from 'node:worker_threads';
 import type { EngineSpec, WorkerResult } from '../../src/engine/virtual/spec.ts';
-import type { RandomImage } from './random-program-memory.ts';
 import type { RandomCase } from './random-program.ts';
+import type { RandomImage } from './random-program-memory.ts';
 
 export interface PoolTask {
   readonly theCase: RandomCase;
@@ -56,8 +56,6 @@ function ask(thread: Worker, task: PoolTask): Promise<PoolReply> {
 /** Threads run compiled code: `npm run build` compiles tests, too. */
 function entryUrl(): URL {
   const inSource = import.meta.url.endsWith('.ts');
-  const path = inSource
-    ? '../../dist/test/support/worker-pool-entry.js'
-    : './worker-pool-entry.js';
+  const path = inSource ? '../../dist/test/support/worker-pool-entry.js' : './worker-pool-entry.js';
   return new URL(path, import.meta.url);
 }
