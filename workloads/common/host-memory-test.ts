@@ -4,15 +4,19 @@
  * whether they touch it. Each task has a temporary file of its own where the test maps one.
  */
 
+import { CheckError } from '../../src/base/errors.ts';
 import { MIB } from '../../src/base/units.ts';
 import type { Cpu, Program } from '../../src/cpu/cpu.ts';
-import { Order, Register } from '../../src/cpu/operations.ts';
+import { Order } from '../../src/cpu/operations.ts';
 import { bootPageAllocator, metadataBytes } from '../../src/kernel/base/boot-page-allocator.ts';
 import { PageAllocator, type PageAllocatorImage } from '../../src/kernel/base/page-allocator.ts';
 import { rcuExitIdle } from '../../src/kernel/base/rcu.ts';
 import { bootRcu, Rcu, type RcuImage } from '../../src/kernel/base/rcu-callbacks.ts';
 import { PAGE_BYTES, STRUCT_PAGE_BYTES } from '../../src/kernel/base/struct-page.ts';
+import { MigrateType } from '../../src/kernel/base/zone.ts';
+import { auditPages, type Peek } from '../../src/kernel/base/zone-audit.ts';
 import { type AddressSpace, makeAddressSpace } from '../../src/kernel/mm/address-space.ts';
+import { type AsidImage, asidBytes, bootAsids, switchMm } from '../../src/kernel/mm/asid.ts';
 import { installFaultHandler } from '../../src/kernel/mm/fault.ts';
 import {
   bootMm,
@@ -25,7 +29,12 @@ import { mmap, munmap } from '../../src/kernel/mm/mmap.ts';
 import { freeTable } from '../../src/kernel/mm/mmu-gather.ts';
 import { makeNumaPolicy } from '../../src/kernel/mm/numa-policy.ts';
 import { resolveMmOptions } from '../../src/kernel/mm/options.ts';
-import { bootFile, type FileImage, fileBytes } from '../../src/kernel/mm/page-cache.ts';
+import {
+  bootFile,
+  cachedPages,
+  type FileImage,
+  fileBytes,
+} from '../../src/kernel/mm/page-cache.ts';
 import { vaHi, vaLo } from '../../src/kernel/mm/virtual-address.ts';
 import type { BootMemory } from '../../src/memory/boot.ts';
 import type { Address } from '../../src/memory/physical-address.ts';
@@ -65,6 +74,7 @@ interface HostMemoryImage {
   readonly mms: readonly MmImage[];
   readonly files: readonly (FileImage | null)[];
   readonly rcu: RcuImage;
+  readonly asids: AsidImage;
   readonly zeroPage: Address;
   readonly pages: PageAllocatorImage;
 }
@@ -92,7 +102,7 @@ function tasksPerNode(context: WorkloadContext): number {
   return homeless + Math.max(...counts);
 }
 
-/** Memory without bytes to manage per node: area and file of each task, twice for what is in flight. */
+/** Memory without bytes to manage per node: area and file of each task, and what is in flight. */
 function movableBytes(test: HostMemoryTest, context: WorkloadContext): number {
   const area = Math.ceil(areaBytes(context) / (2 * MIB)) * 2 * MIB;
   const perTask = (isFile(test) ? 3 : 2) * area + SPARE_PAGES * PAGE_BYTES + 8 * MIB;
@@ -107,6 +117,7 @@ function backedBytes(test: HostMemoryTest, context: WorkloadContext): number {
   return (
     MIB +
     resultBytes(context) +
+    asidBytes(context.machine.features.asidBits) +
     mmBytes(tasks) +
     tasksPerNode(context) * (perTask + file) +
     metadataBytes(movableBytes(test, context))
@@ -123,7 +134,6 @@ function boot(test: HostMemoryTest, memory: BootMemory, context: WorkloadContext
     bootMm(memory, {
       name: threads ? 'mm' : `mm${task}`,
       node: nodeOf(task),
-      asid: task + 1,
       slots: threads ? placement.cpus.length : 1,
       areaBytes: area,
       pageTableLock: lock,
@@ -134,13 +144,14 @@ function boot(test: HostMemoryTest, memory: BootMemory, context: WorkloadContext
   );
   const results = bootResults(memory, context);
   const rcu = bootRcu(memory, nodeOf(0), placement.cpus);
+  const asids = bootAsids(memory, nodeOf(0), mms.length, lock);
   const zeroPage = memory.allocateUnbacked(nodeOf(0), PAGE_BYTES, PAGE_BYTES);
   const pages = bootPageAllocator(memory, {
     zoneLock: lock,
     movableBytes: movableBytes(test, context),
     autoTune: resolveMmOptions(context.parameters).pageLists === 'auto',
   });
-  return { results, mms, files, rcu, zeroPage, pages } satisfies HostMemoryImage;
+  return { results, mms, files, rcu, asids, zeroPage, pages } satisfies HostMemoryImage;
 }
 
 function addressSpace(image: HostMemoryImage, context: WorkloadContext, task: number) {
@@ -202,12 +213,28 @@ function* task(
   const sampler = new Sampler(samplePlan(context), image.results, number);
   cpu.phase(0);
   installFaultHandler(cpu, space);
-  while (!cpu.setRoot(Register.Ttbr0, mm.rootHi, mm.rootLo, mm.asid)) yield;
+  yield* switchMm(cpu, mm, image.asids, makeQueuedSpinlock());
   yield* rcuExitIdle(cpu);
   yield pass(cpu, test, space, slot, bytes, file, null);
   yield sampler.start(cpu, image.results, context.placement.cpus.length);
   while (!sampler.isOver) yield pass(cpu, test, space, slot, bytes, file, sampler);
   yield space.rcu.finish(cpu);
+}
+
+/** Every frame is accounted for, and only page caches still hold user pages. */
+function checkFrames(
+  pages: PageAllocatorImage,
+  files: readonly (FileImage | null)[],
+  peek: Peek,
+): void {
+  let cached = 0;
+  for (const file of files) if (file !== null) cached += cachedPages(file, peek);
+  let held = 0;
+  for (const { type, allocated } of auditPages(pages, peek)) {
+    if (type === MigrateType.Movable) held += allocated;
+  }
+  if (held === cached) return;
+  throw new CheckError(`${held - cached} user pages were never given back`);
 }
 
 export function makeHostMemoryTest(test: HostMemoryTest): Workload {
@@ -232,7 +259,10 @@ export function makeHostMemoryTest(test: HostMemoryTest): Workload {
       const number = context.placement.cpus.indexOf(cpu.id);
       return number < 0 ? null : task(cpu, test, image as HostMemoryImage, context, number);
     },
-    report: (facts, image, context) =>
-      report(test.testcase, facts, (image as HostMemoryImage).results, context),
+    report: (facts, image, context) => {
+      const { results, pages, files } = image as HostMemoryImage;
+      checkFrames(pages, files, facts.peek32);
+      return report(test.testcase, facts, results, context);
+    },
   };
 }

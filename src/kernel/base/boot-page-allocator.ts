@@ -96,8 +96,8 @@ function bootZone(boot: BootMemory, node: number, options: PageAllocatorOptions)
   if (pages < 1) {
     throw new UserError(
       `node ${node} has no memory with contents left for page tables: ` +
-        `${formatBytes(boot.memory.backedBytes)} are set aside per node; lower the number of CPUs ` +
-        'or the memory of the workload',
+        `${formatBytes(boot.memory.backedBytes)} are set aside per node; lower the number of ` +
+        'CPUs or the memory of the workload',
     );
   }
   const full = boot.allocateNamed(`struct page@node${node}`, node, pages * STRUCT_PAGE_BYTES);

@@ -80,7 +80,7 @@ export function* freeId(cpu: Cpu, ids: IdAllocator, id: number): Program {
   assert(cpu.ret === 1, `identifier ${id} is given back and nobody holds it`);
 }
 
-/** Forgets all identifiers but the first `reserved`, for a new generation; callers exclude users. */
+/** A new generation: forgets all but the first `reserved`; callers exclude users. */
 export function* resetIds(cpu: Cpu, ids: IdAllocator, reserved: number): Program {
   for (let bit = 0; bit < ids.count; bit += 32) {
     const kept = Math.max(0, Math.min(32, reserved - bit));

@@ -21,7 +21,7 @@ import { MigrateType } from './zone.ts';
 export const MEMCACHE_CAPACITY = 40;
 const OBJECTS = 8;
 
-/** Bytes of a cache (mc->capacity differs for the eager-split cache): whole lines, zeroed at boot. */
+/** Bytes of a cache, whole lines, zeroed at boot; the eager-split cache has its own capacity. */
 export function memcacheBytes(capacity = MEMCACHE_CAPACITY): number {
   return Math.ceil((OBJECTS + capacity * 8) / LINE_BYTES) * LINE_BYTES;
 }
@@ -44,7 +44,7 @@ export function* topUpMemcache(
   cpu.ret = 0;
   if (count >= minimum) return;
   while (count < capacity) {
-    yield allocator.allocate(cpu, cpu.node, 0, MigrateType.Unmovable);
+    yield* allocator.allocate(cpu, cpu.node, 0, MigrateType.Unmovable);
     if (cpu.ret < 0) break;
     const { hi: pageHi, lo: pageLo } = cpu;
     yield zeroPages(cpu, pageHi | LINEAR_MAP_HI, pageLo, PAGE_BYTES);

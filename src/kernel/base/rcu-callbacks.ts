@@ -33,7 +33,7 @@ import {
   wordOf,
 } from './rcu-state.ts';
 
-/** struct rcu_head inside the object that is freed: next (8), function (4), unused, argument (8). */
+/** struct rcu_head, inside the object to free: next (8), function (4), unused, argument (8). */
 export const RCU_HEAD_BYTES = 24;
 const HeadField = { Next: 0, Function: 8, Argument: 16 } as const;
 

@@ -9,8 +9,8 @@
  * exclude each other by one word (srcu_gp_mutex) and no grace period is shared; no call_srcu, no
  * retry delay: the updater sleeps on the counter of a reader that is inside.
  *
- * Layout of a domain: srcu_idx on a line, the updaters' word on the next. Per CPU and domain a line:
- * entries for index 0 and 1, exits for index 0 and 1.
+ * Layout of a domain: srcu_idx on a line, the updaters' word on the next. Per CPU and domain a
+ * line: entries for index 0 and 1, exits for index 0 and 1.
  */
 
 import { assert } from '../../base/assert.ts';
@@ -41,7 +41,7 @@ const ENTRIES = 0;
 const EXITS = 8;
 
 /**
- * A domain in SRCU_BYTES of zeroed memory at a linear-map address. `slot`: 0 .. SRCU_DOMAINS_MAX - 1,
+ * A domain in SRCU_BYTES of zeroed memory at a linear-map address. `slot`: below SRCU_DOMAINS_MAX,
  * another one for each domain of the run.
  */
 export function srcuAt(

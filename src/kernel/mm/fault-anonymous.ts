@@ -31,7 +31,7 @@ export function* faultAnonymousPage(
   address: number,
   write: boolean,
 ): Program {
-  yield walkTo(cpu, space, address, PTE_LEVEL, true);
+  yield* walkTo(cpu, space, address, PTE_LEVEL, true);
   if (cpu.ret !== Walked.Found) {
     // A huge page of another thread covers it by now.
     if (cpu.ret === Walked.Block) cpu.ret = 0;
@@ -73,7 +73,7 @@ export function* faultHugePage(
   address: number,
 ): Program {
   const start = roundDown(address, MIB_2);
-  yield walkTo(cpu, space, address, PMD_LEVEL, true);
+  yield* walkTo(cpu, space, address, PMD_LEVEL, true);
   if (cpu.ret !== Walked.Found) return;
   const { hi: entryHi, lo: entryLo } = cpu;
   while (!cpu.load64(entryHi, entryLo, Order.Relaxed)) yield;

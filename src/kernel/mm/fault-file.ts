@@ -29,7 +29,7 @@ export function* faultFilePage(
   address: number,
   write: boolean,
 ): Program {
-  yield walkTo(cpu, space, address, PTE_LEVEL, true);
+  yield* walkTo(cpu, space, address, PTE_LEVEL, true);
   if (cpu.ret !== Walked.Found) return;
   const { hi: entryHi, lo: entryLo } = cpu;
   const index = Math.floor((address - vma.start) / PAGE_BYTES);
@@ -37,7 +37,7 @@ export function* faultFilePage(
     yield faultCopy(cpu, space, vma, index, entryHi, entryLo);
     return;
   }
-  yield faultInFilePage(cpu, space, vma.fileHi, vma.fileLo, index);
+  yield* faultInFilePage(cpu, space, vma.fileHi, vma.fileLo, index);
   if (cpu.ret < 0) return;
   const { hi, lo } = cpu;
   yield* lockTable(cpu, space, entryHi, entryLo);
@@ -67,7 +67,7 @@ function* faultCopy(
   yield* allocateUserPage(cpu, space.pages, space.policy, 0, index);
   if (cpu.ret === -ENOMEM) return;
   const { hi, lo } = cpu;
-  yield faultInFilePage(cpu, space, vma.fileHi, vma.fileLo, index);
+  yield* faultInFilePage(cpu, space, vma.fileHi, vma.fileLo, index);
   if (cpu.ret < 0) {
     yield space.pages.free(cpu, hi, lo, 0);
     cpu.ret = -ENOMEM;

@@ -29,7 +29,7 @@ export function* faultWriteProtected(
   vma: FaultVma,
   address: number,
 ): Program {
-  yield walkTo(cpu, space, address, PTE_LEVEL, false);
+  yield* walkTo(cpu, space, address, PTE_LEVEL, false);
   // Another thread has unmapped it, or a huge page covers it: the access is tried again.
   if (cpu.ret !== Walked.Found) {
     cpu.ret = 0;

@@ -1,7 +1,8 @@
 /**
  * The host's page-fault vector (Linux arch/arm64/mm/fault.c: do_translation_fault, do_page_fault;
- * mm/memory.c: handle_mm_fault, __handle_mm_fault, handle_pte_fault; v6.13). The access that faulted
- * is repeated after the return; a fault that another thread has already served returns at once.
+ * mm/memory.c: handle_mm_fault, __handle_mm_fault, handle_pte_fault; v6.13). The access that
+ * faulted is repeated after the return; a fault that another thread has already served returns at
+ * once.
  */
 
 import { CheckError, UserError } from '../../base/errors.ts';

@@ -6,12 +6,10 @@
  * beside it, and its owner begins the next (commit 2e3025434a6b).
  *
  * Deviations: no maple tree. The mmap area is cut into slots of equal size, each with room for one
- * VMA, so the tree walk is the cost vmaLookup and the read of the VMA. Neighbours never merge. ASIDs
- * are given at boot and there is no rollover.
+ * VMA, so the tree walk is the cost vmaLookup and the read of the VMA. Neighbours never merge.
  */
 
 import { assert } from '../../base/assert.ts';
-import { UserError } from '../../base/errors.ts';
 import type { BootMemory } from '../../memory/boot.ts';
 import { addBytes, toLinear } from '../../memory/physical-address.ts';
 import type { Lock } from '../../sync/lock.ts';
@@ -20,6 +18,7 @@ import { PAGE_BYTES } from '../base/struct-page.ts';
 
 export const MmField = {
   MapCount: 16,
+  ContextId: 24,
   PageTableLock: 112,
   MmapLock: 120,
   LockSequence: 192,
@@ -46,7 +45,6 @@ export interface MmImage {
   /** Physical address of the root table. */
   readonly rootHi: number;
   readonly rootLo: number;
-  readonly asid: number;
   readonly slots: number;
   readonly slotBytes: number;
 }
@@ -54,7 +52,6 @@ export interface MmImage {
 export interface MmBoot {
   readonly name: string;
   readonly node: number;
-  readonly asid: number;
   /** VMAs that may exist at once, and the largest of them. */
   readonly slots: number;
   readonly areaBytes: number;
@@ -67,14 +64,7 @@ export function mmBytes(slots: number): number {
 }
 
 export function bootMm(boot: BootMemory, options: MmBoot): MmImage {
-  const { name, node, asid, slots, pageTableLock } = options;
-  const limit = 2 ** boot.machine.features.asidBits;
-  if (asid >= limit) {
-    throw new UserError(
-      `${boot.machine.name} has ${limit} ASIDs, ${asid + 1} are needed; use fewer processes ` +
-        'or mode=threads',
-    );
-  }
+  const { name, node, slots, pageTableLock } = options;
   assert(pageTableLock.bytes <= 8, `page-table lock ${pageTableLock.name} needs more than 8 bytes`);
   assert(VMA_LOCK_BYTES <= VMA_BYTES, `VMA lock of ${VMA_LOCK_BYTES} bytes`);
   const physical = boot.allocate(node, MmField.Vmas + slots * VMA_BYTES);
@@ -91,7 +81,7 @@ export function bootMm(boot: BootMemory, options: MmBoot): MmImage {
   let slotBytes = MIB_2;
   while (slotBytes < options.areaBytes) slotBytes *= 2;
   const { hi, lo } = toLinear(physical);
-  return { hi, lo, rootHi: root.hi, rootLo: root.lo, asid, slots, slotBytes };
+  return { hi, lo, rootHi: root.hi, rootLo: root.lo, slots, slotBytes };
 }
 
 /** Where the VMA of a slot starts. */

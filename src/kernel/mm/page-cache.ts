@@ -1,6 +1,6 @@
 /**
- * A file on tmpfs as page faults see it (Linux mm/filemap.c: filemap_get_entry, __filemap_get_folio,
- * folio_lock, folio_unlock; mm/shmem.c: shmem_get_folio_gfp). A page stays in the cache once it is
+ * A file on tmpfs as page faults see it (Linux mm/filemap.c: filemap_get_entry, folio_lock,
+ * folio_unlock; mm/shmem.c: shmem_get_folio_gfp). A page stays in the cache once it is
  * there; each mapping of it and each fault under way holds a reference.
  *
  * Deviations: a direct array of page addresses instead of an xarray; mapping counts are part of the
@@ -44,6 +44,15 @@ export function bootFile(boot: BootMemory, name: string, node: number, bytes: nu
   return { hi, lo, pages: bytes / PAGE_BYTES };
 }
 
+/** Pages of the file that are in the cache, read from memory after a run. */
+export function cachedPages(file: FileImage, peek: (hi: number, lo: number) => number): number {
+  let cached = 0;
+  for (let index = 0; index < file.pages; index++) {
+    if (peek(file.hi & 0xffff, file.lo + ENTRIES + index * 8) !== 0) cached++;
+  }
+  return cached;
+}
+
 /**
  * shmem_fault: ret = 0 and (hi, lo) = the physical address of page `index` of a file (linear-map
  * address), referenced and locked; or ret = -ENOMEM.
@@ -62,7 +71,7 @@ export function* faultInFilePage(
   if (lo !== 0) yield* getPage(cpu, space, hi, lo & ~PRESENT);
   yield* rcuReadUnlock(cpu);
   if (lo === 0) {
-    yield insertPage(cpu, space, fileHi, fileLo, index);
+    yield* insertPage(cpu, space, fileHi, fileLo, index);
     if (cpu.ret < 0) return;
     ({ hi, lo } = cpu);
   }

@@ -83,7 +83,7 @@ function* growTable(
   entryLo: number,
   level: number,
 ): Program {
-  yield space.pages.allocate(cpu, cpu.node, 0, MigrateType.Unmovable);
+  yield* space.pages.allocate(cpu, cpu.node, 0, MigrateType.Unmovable);
   if (cpu.ret === -ENOMEM) return;
   const { hi, lo } = cpu;
   yield zeroPages(cpu, hi | LINEAR_MAP_HI, lo, PAGE_BYTES);

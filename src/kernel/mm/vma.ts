@@ -1,7 +1,8 @@
 /**
- * Looking up and locking the VMA of a fault (Linux arch/arm64/mm/fault.c: do_page_fault; mm/memory.c:
- * lock_vma_under_rcu, lock_mm_and_find_vma; v6.13). With mmapLock=per-vma the VMA alone is locked
- * for reading; if a writer has it, or the fault needs more, mmap_lock is taken for reading.
+ * Looking up and locking the VMA of a fault (Linux arch/arm64/mm/fault.c: do_page_fault;
+ * mm/memory.c: lock_vma_under_rcu, lock_mm_and_find_vma; v6.13). With mmapLock=per-vma the VMA
+ * alone is locked for reading; if a writer has it, or the fault needs more, mmap_lock is taken for
+ * reading.
  */
 
 import { CheckError } from '../../base/errors.ts';

@@ -32,7 +32,7 @@ export function* unmapRange(
 ): Program {
   let next = start;
   for (let address = start; address < end; address = next) {
-    yield walkTo(cpu, space, address, PMD_LEVEL, false);
+    yield* walkTo(cpu, space, address, PMD_LEVEL, false);
     next = nextAddress(cpu, address);
     if (cpu.ret !== Walked.Found) continue;
     const { hi: pmdHi, lo: pmdLo } = cpu;
@@ -118,7 +118,7 @@ export function* freeTables(
 ): Program {
   let next = start;
   for (let address = start; address < end; address = next) {
-    yield walkTo(cpu, space, address, PMD_LEVEL, false);
+    yield* walkTo(cpu, space, address, PMD_LEVEL, false);
     next = nextAddress(cpu, address);
     if (cpu.ret !== Walked.Found) continue;
     const { hi: pmdHi, lo: pmdLo } = cpu;

@@ -1,7 +1,7 @@
 /**
- * Promises: a fault maps a frame of its own where none is mapped, on the node that the policy names;
- * munmap gives every frame and table back, after its flush and grace period; threads that fault,
- * map and unmap in one address space never reach a freed frame; files keep their pages.
+ * Promises: a fault maps a frame of its own where none is mapped, on the node that the policy
+ * names; munmap gives every frame and table back, after its flush and grace period; threads that
+ * fault, map and unmap in one address space never reach a freed frame; files keep their pages.
  */
 
 import { expect, test } from 'vitest';

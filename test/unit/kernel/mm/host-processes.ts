@@ -13,6 +13,7 @@ import { rcuExitIdle } from '../../../../src/kernel/base/rcu.ts';
 import { bootRcu, Rcu } from '../../../../src/kernel/base/rcu-callbacks.ts';
 import { auditPages } from '../../../../src/kernel/base/zone-audit.ts';
 import { type AddressSpace, makeAddressSpace } from '../../../../src/kernel/mm/address-space.ts';
+import { bootAsids, switchMm } from '../../../../src/kernel/mm/asid.ts';
 import { installFaultHandler } from '../../../../src/kernel/mm/fault.ts';
 import { bootMm, type MmImage } from '../../../../src/kernel/mm/mm-struct.ts';
 import { freeTable } from '../../../../src/kernel/mm/mmu-gather.ts';
@@ -67,6 +68,7 @@ export class World {
   readonly #pending: Flush[][];
   readonly #rcuImage;
   readonly #allocatorImage;
+  readonly #asids;
   readonly #zeroPage;
   readonly #policy;
 
@@ -95,12 +97,12 @@ export class World {
       bootMm(engine.boot, {
         name: `mm${id}`,
         node: engine.machine.nodeOfCpu[id]!,
-        asid: id + 1,
         slots: cpuCount,
         areaBytes: options.areaBytes ?? 2 ** 21,
         pageTableLock: lock,
       }),
     );
+    this.#asids = bootAsids(engine.boot, 0, cpuCount, lock);
     this.#rcuImage = bootRcu(engine.boot, 0, cpus);
     this.#zeroPage = engine.boot.allocateUnbacked(0, 4096);
     this.#held.add(frameOf(this.#zeroPage.hi, this.#zeroPage.lo));
@@ -138,7 +140,7 @@ export class World {
       zeroPage: this.#zeroPage,
     });
     installFaultHandler(cpu, space);
-    while (!cpu.setRoot(Register.Ttbr0, mm.rootHi, mm.rootLo, mm.asid)) yield;
+    yield* switchMm(cpu, mm, this.#asids, makeQueuedSpinlock());
     yield* rcuExitIdle(cpu);
     yield program(cpu, space, this.options.threads ? cpu.id : 0);
     yield rcu.finish(cpu);
