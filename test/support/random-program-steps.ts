@@ -154,6 +154,7 @@ function* think(cpu: Cpu, { machine }: Scene, step: Step): Program {
   const g = machine.gridPs;
   const drawn = cpu.random(0) % 60_000;
   cpu.compute(at([drawn, step.b % 1_000, g, 3 * g, g - 1, 500_000], step.a));
+  while (!cpu.fence(Fence.DmbIsh)) yield;
 }
 
 function* ipi(cpu: Cpu, { activeCpus }: Scene, step: Step): Program {
