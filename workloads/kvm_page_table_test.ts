@@ -125,18 +125,19 @@ function* vcpuThread(cpu: Cpu, vm: Vm, index: number, words: IterationWords, pla
 }
 
 function* guestCode(cpu: Cpu, vcpu: Vcpu, plan: Plan, stage: number, writes: boolean): Program {
-  const { gva, bytes, largePageBytes } = plan;
-  if (stage === Stage.Create) yield* touchEvery(cpu, vcpu, gva, bytes, largePageBytes, writes);
-  if (stage === Stage.Adjust) yield* touchEvery(cpu, vcpu, gva, bytes, PAGE_BYTES, false);
+  const { gva, bytes, largePageBytes, hitPs } = plan;
+  if (stage === Stage.Create)
+    yield* touchEvery(cpu, vcpu, gva, bytes, largePageBytes, writes, hitPs);
+  if (stage === Stage.Adjust) yield* touchEvery(cpu, vcpu, gva, bytes, PAGE_BYTES, false, hitPs);
   if (stage !== Stage.Update) return;
   if (plan.backing.name === 'anonymous') {
-    yield* touchEvery(cpu, vcpu, gva, bytes, PAGE_BYTES, true);
+    yield* touchEvery(cpu, vcpu, gva, bytes, PAGE_BYTES, true, hitPs);
     return;
   }
   const half = largePageBytes / 2;
   for (let offset = 0; offset < bytes; offset += largePageBytes) {
-    yield* touch(cpu, vcpu, gva + offset, true);
-    yield* touchEvery(cpu, vcpu, gva + offset + half, half, PAGE_BYTES, false);
+    yield* touch(cpu, vcpu, gva + offset, true, hitPs);
+    yield* touchEvery(cpu, vcpu, gva + offset + half, half, PAGE_BYTES, false, hitPs);
   }
 }
 
@@ -147,8 +148,11 @@ function* touchEvery(
   bytes: number,
   step: number,
   write: boolean,
+  hitPs: number,
 ): Program {
-  for (let offset = 0; offset < bytes; offset += step) yield* touch(cpu, vcpu, gva + offset, write);
+  for (let offset = 0; offset < bytes; offset += step) {
+    yield* touch(cpu, vcpu, gva + offset, write, hitPs);
+  }
 }
 
 function report(facts: RunFacts, _image: Image, context: WorkloadContext): readonly ReportLine[] {

@@ -12,7 +12,7 @@ import type { Parameters } from '../../src/base/parameters.ts';
 import { formatBytes } from '../../src/base/units.ts';
 import { type Backing, backingOf } from '../../src/kernel/stage2/backing.ts';
 import type { GuestTranslation, WorkloadContext } from '../workload.ts';
-import type { GuestPass } from './guest-code.ts';
+import { type GuestPass, privateHitPs } from './guest-code.ts';
 import { type GuestMode, guestModeOf, guestModeText } from './guest-mode.ts';
 import { checkedMemory, vcpusOf } from './selftest.ts';
 import { flagOf, numberOf, textOf } from './values.ts';
@@ -34,6 +34,8 @@ export interface MemstressPlan {
   readonly bytes: number;
   readonly slots: number;
   readonly overlap: boolean;
+  /** What the slowest private hit of a guest access takes. */
+  readonly hitPs: number;
 }
 
 /** The main thread first, the notifier source last if the options have one. */
@@ -73,6 +75,7 @@ export function regionPlan(context: WorkloadContext, vcpus: number, bytes: numbe
     bytes,
     slots: 1,
     overlap: true,
+    hitPs: privateHitPs(context.machine),
   };
 }
 
@@ -119,7 +122,7 @@ export function passOf(
   const pageBytes = 2 ** plan.mode.pageShift;
   const gva = plan.overlap ? plan.gva : plan.gva + vcpu * plan.bytesPerVcpu;
   const bytes = plan.overlap ? plan.bytes : plan.bytesPerVcpu;
-  return { gva, pages: bytes / pageBytes, pageBytes, writePercent, randomOrder };
+  return { gva, pages: bytes / pageBytes, pageBytes, writePercent, randomOrder, hitPs: plan.hitPs };
 }
 
 /** "guest physical test memory: [0x..., 0x...)", and the mode, as memstress prints them. */
