@@ -3,8 +3,8 @@
  * resched point between them: stage2_apply_range, stage2_range_addr_end, cond_resched_rwlock_write
  * (arch/arm64/kvm/mmu.c). Caller holds mmu_lock for writing.
  *
- * Deviation: nobody else ever needs the CPU, so the lock is dropped and taken again at every resched
- * point, as rwlock_needbreak makes the kernel do when somebody waits.
+ * Deviation: nobody else ever needs the CPU, so the lock is dropped and taken again at every
+ * resched point, as rwlock_needbreak makes the kernel do when somebody waits.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

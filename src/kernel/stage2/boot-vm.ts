@@ -113,7 +113,8 @@ function checkSlots(request: VmBoot): void {
     const unit = 2 ** slot.backing.unitShift;
     if (slot.bytes <= 0 || slot.bytes % PAGE_BYTES !== 0 || slot.baseIpa % PAGE_BYTES !== 0) {
       throw new UserError(
-        `a memslot of ${slot.bytes} bytes at 0x${slot.baseIpa.toString(16)} is not made of 4K pages`,
+        `a memslot of ${slot.bytes} bytes at 0x${slot.baseIpa.toString(16)} is not made of ` +
+          '4K pages; use a multiple of 4K',
       );
     }
     if (slot.backing.kind === 'hugetlb' && slot.bytes % unit !== 0) {

@@ -66,8 +66,8 @@ export function* handleGuestAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu): Program {
   yield* findSlot(cpu, vm.image.memslots, cpu.ret, ipa / vm.pageBytes);
   if (cpu.ret < 0) {
     throw new CheckError(
-      `cpu ${cpu.id}: the guest of ${vm.image.name} touches IPA 0x${ipa.toString(16)}, which is in ` +
-        'no memslot (an exit to the VMM, not modelled)',
+      `cpu ${cpu.id}: the guest of ${vm.image.name} touches IPA 0x${ipa.toString(16)}, which is ` +
+        'in no memslot (an exit to the VMM, not modelled)',
     );
   }
   const slot = vm.image.slots[cpu.ret]!;
@@ -80,7 +80,8 @@ export function* handleGuestAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu): Program {
       ipa,
       offset: ipa - slot.baseIpa,
       permission,
-      // Of faults on the guest's own tables only a permission fault is a write (kvm_is_write_fault).
+      // Of faults on the guest's own tables only a permission fault is a write
+      // (kvm_is_write_fault).
       write: stage1Walk ? permission : write && !instruction,
       execute: instruction && !stage1Walk,
       logging: (cpu.lo & SlotFlag.Logging) !== 0,

@@ -3,8 +3,9 @@
  * do_anonymous_page, do_huge_pmd_anonymous_page, do_wp_page, do_numa_page; mm/hugetlb.c:
  * hugetlb_no_page; mm/shmem.c: shmem_fault). Called with mmap_lock (or the VMA) held for reading.
  *
- * First touch decides the node of a frame, unless the VMA has a policy. A read of untouched anonymous
- * memory maps the page of zeroes; the write after it copies, which an MMU notifier hears of.
+ * First touch decides the node of a frame, unless the VMA has a policy. A read of untouched
+ * anonymous memory maps the page of zeroes; the write after it copies, which an MMU notifier hears
+ * of.
  *
  * Deviations: no charge, no LRU, no reverse map; mutexes of hugetlb_fault_mutex_table spin;
  * do_numa_page never migrates.
@@ -266,7 +267,9 @@ export function* makeLowerTable(cpu: Cpu, vm: Vm, entry: HostEntryRead): Program
   cpu.ret = 0;
 }
 
-/** do_wp_page on the page of zeroes: a frame of its own, and everybody who maps the old one hears. */
+/**
+ * do_wp_page on the page of zeroes: a frame of its own, and everybody who maps the old one hears.
+ */
 function* copyOnWrite(
   cpu: Cpu,
   vm: Vm,

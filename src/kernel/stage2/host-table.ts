@@ -4,9 +4,9 @@
  * made on first touch, with split locks (one per lower table, one per 1 GiB of upper entries;
  * Linux mm/memory.c, USE_SPLIT_PTE_PTLOCKS, USE_SPLIT_PMD_PTLOCKS).
  *
- * Entry (64 bits): physical address [47:12] and the flags below. Deviations: two levels, indexed from
- * the start of the slot; a contiguous hugetlb page (64 KiB, 32 MiB) has one entry instead of 16; the
- * VMM's own accesses don't go through this table, so it needs no TLB maintenance.
+ * Entry (64 bits): physical address [47:12] and the flags below. Deviations: two levels, indexed
+ * from the start of the slot; a contiguous hugetlb page (64 KiB, 32 MiB) has one entry instead of
+ * 16; the VMM's own accesses don't go through this table, so it needs no TLB maintenance.
  */
 
 import { assert } from '../../base/assert.ts';

@@ -5,7 +5,8 @@
  * mmap_lock lies 120 bytes into mm_struct, so that its count ends one line and its owner begins the
  * next, as the kernel sees to (commit 2e3025434a6b): every reader writes both.
  *
- * Deviation: one VMA per memslot, found by number; the tree walk is a cost and the reads of the VMA.
+ * Deviation: one VMA per memslot, found by number; the tree walk is a cost and the reads of the
+ * VMA.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

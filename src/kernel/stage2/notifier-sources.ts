@@ -1,7 +1,7 @@
 /**
- * Who takes host mappings away while the guest runs, on a CPU of its own, at a rate per emulated second:
- * page migration (mm/migrate.c: migrate_pages, try_to_migrate_one, remove_migration_ptes) and NUMA
- * balancing (mm/mempolicy.c: change_prot_numa; mm/mprotect.c: change_pmd_range).
+ * Who takes host mappings away while the guest runs, on a CPU of its own, at a rate per emulated
+ * second: page migration (mm/migrate.c: migrate_pages, try_to_migrate_one, remove_migration_ptes)
+ * and NUMA balancing (mm/mempolicy.c: change_prot_numa; mm/mprotect.c: change_pmd_range).
  *
  * Migration notifies around the change of one host entry, copies afterwards and then puts the new
  * frame in; faults that meet the entry meanwhile wait for it. NUMA balancing makes 2 MiB at a time

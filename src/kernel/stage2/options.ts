@@ -1,7 +1,8 @@
 /**
- * Options of KVM/arm64 stage-2 fault handling. Each value names the kernel function and the version,
- * commit or posted series that it follows; values that no arm64 kernel has run say so, and like.ts
- * turns them into a what-if label. A default '' is decided by the machine or by another option.
+ * Options of KVM/arm64 stage-2 fault handling. Each value names the kernel function and the
+ * version, commit or posted series that it follows; values that no arm64 kernel has run say so, and
+ * like.ts turns them into a what-if label. A default '' is decided by the machine or by another
+ * option.
  */
 
 import type { Parameter, Parameters } from '../../base/parameters.ts';
@@ -35,7 +36,9 @@ export interface Stage2Options {
   readonly cmo: 'page' | 'line';
 }
 
-/** The kernels' names first, then every registered lock (readers of a spinlock exclude each other). */
+/**
+ * The kernels' names first, then every registered lock (readers of a spinlock exclude each other).
+ */
 export const MMU_LOCKS: readonly string[] = [
   ...new Set(['qrwlock', 'spinlock', ...LOCK_NAMES.filter((name) => name !== 'none')]),
 ];
@@ -252,7 +255,10 @@ export const STAGE2_PARAMETERS: readonly Parameter[] = [
   ...notifier,
 ];
 
-/** unmapFlush=range needs range operations, and FWB so that no cache maintenance hangs on each entry. */
+/**
+ * unmapFlush=range needs range operations, and FWB so that no cache maintenance hangs on each
+ * entry.
+ */
 export function canDeferUnmapFlush(features: Features): boolean {
   return features.tlbirange && features.fwb;
 }

@@ -104,7 +104,9 @@ function* grab(cpu: Cpu, vm: Vm, host: HostTable, offset: number, found: PageLoo
   while (!cpu.add32(found.pageHi, found.pageLo + PageField.RefCount, 1, Order.Acquire)) yield;
 }
 
-/** kvm_release_faultin_page: marks the frame dirty if the guest may write it, drops the reference. */
+/**
+ * kvm_release_faultin_page: marks the frame dirty if the guest may write it, drops the reference.
+ */
 export function* releasePage(cpu: Cpu, found: PageLookup, dirty: boolean): Program {
   const { pageHi, pageLo } = found;
   if (pageHi === 0) return;

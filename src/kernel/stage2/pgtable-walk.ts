@@ -55,7 +55,9 @@ export interface Visit {
 export interface Walker {
   /** Visits (Leaf, TablePre, TablePost) and modes. */
   readonly flags: number;
-  /** Program of one visit, its result (0 or a negative errno) in cpu.ret; null = nothing to do, 0. */
+  /**
+   * Program of one visit, its result (0 or a negative errno) in cpu.ret; null = nothing to do, 0.
+   */
   visit(cpu: Cpu, visit: Visit, kind: number): Program | null;
 }
 
@@ -135,8 +137,7 @@ function* walkSubtree(
     }
     visit.ipa = ipa;
     while (!cpu.load64(visit.entryHi, visit.entryLo, Order.Acquire)) yield;
-    visit.oldHi = cpu.hi;
-    visit.oldLo = cpu.lo;
+    noteEntry(visit, cpu);
     const kind = isTable(cpu.lo, level) ? Walk.TablePre : Walk.Leaf;
     if ((flags & kind) !== 0) {
       const callback = walker.visit(cpu, visit, kind);
@@ -146,8 +147,7 @@ function* walkSubtree(
       }
       // Descend into what is there now: the walker may have put a table in place, or taken it out.
       while (!cpu.load64(visit.entryHi, visit.entryLo, Order.Acquire)) yield;
-      visit.oldHi = cpu.hi;
-      visit.oldLo = cpu.lo;
+      noteEntry(visit, cpu);
     }
     const shift = levelShift(granule, level);
     if (!isTable(visit.oldLo, level)) {
@@ -156,23 +156,20 @@ function* walkSubtree(
       remaining[level]!--;
       continue;
     }
-    const childHi = outputHi(visit.oldHi, granule.shift) | LINEAR_MAP_HI;
-    const childLo = outputLo(visit.oldLo, granule.shift);
     level++;
     assert(level <= LAST_LEVEL, 'a walk went below the last level');
-    const child = visits[level];
-    if (child === undefined) {
-      visits[level] = newVisit(childHi, childLo, level, flags, start, end);
-    } else {
-      child.entryHi = childHi;
-      child.entryLo = childLo;
-    }
-    remaining[level] = enterTable(visits[level]!, ipa, levelShift(granule, level), tableEntries);
+    const child = visits[level] ?? newVisit(0, 0, level, flags, start, end);
+    visits[level] = child;
+    child.entryHi = outputHi(visit.oldHi, granule.shift) | LINEAR_MAP_HI;
+    child.entryLo = outputLo(visit.oldLo, granule.shift);
+    remaining[level] = enterTable(child, ipa, levelShift(granule, level), tableEntries);
   }
   cpu.ret = 0;
 }
 
-/** Moves a visit from the start of its table to the entry for an address; entries left from there. */
+/**
+ * Moves a visit from the start of its table to the entry for an address; entries left from there.
+ */
 function enterTable(visit: Visit, ipa: number, shift: number, entries: number): number {
   const index = Math.floor(ipa / 2 ** shift) % entries;
   visit.entryLo = (visit.entryLo + index * DESCRIPTOR_BYTES) | 0;
@@ -194,4 +191,9 @@ function newVisit(
   endIpa: number,
 ): Visit {
   return { entryHi, entryLo, oldHi: 0, oldLo: 0, ipa: 0, startIpa, endIpa, level, flags };
+}
+
+function noteEntry(visit: Visit, cpu: Cpu): void {
+  visit.oldHi = cpu.hi;
+  visit.oldLo = cpu.lo;
 }

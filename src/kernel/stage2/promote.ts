@@ -1,7 +1,7 @@
 /**
- * promote=in-place: when logging stops, tables under which the host still maps a block become blocks
- * again at once (x86: kvm_tdp_mmu_recover_huge_pages, recover_huge_pages_range, v6.13; no arm64
- * kernel, where later faults do it). Each needs break, range flush and make, like a fault's.
+ * promote=in-place: when logging stops, tables under which the host still maps a block become
+ * blocks again at once (x86: kvm_tdp_mmu_recover_huge_pages, recover_huge_pages_range, v6.13; no
+ * arm64 kernel, where later faults do it). Each needs break, range flush and make, like a fault's.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

@@ -1,8 +1,8 @@
 /**
- * prune=lock-descendants: before a table is replaced by a block, every leaf entry below it is locked
- * one by one, so that no parallel walker can install anything into the subtree that is about to
- * go ("KVM: arm64: Parallelize stage 2 fault handling", RFC 00/17, April 2022). The series that was
- * merged dropped this: an entry installed into an unlinked subtree only means one more fault.
+ * prune=lock-descendants: before a table is replaced by a block, every leaf entry below it is
+ * locked one by one, so that no parallel walker can install anything into the subtree that is about
+ * to go ("KVM: arm64: Parallelize stage 2 fault handling", RFC 00/17, April 2022). The series that
+ * was merged dropped this: an entry installed into an unlinked subtree only means one more fault.
  *
  * Deviation: table entries inside the subtree are not locked; whoever wants to replace one has to
  * lock the same leaves first.

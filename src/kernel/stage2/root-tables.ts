@@ -1,7 +1,7 @@
 /**
- * Root tables of stage 2: kvm_pgtable_stage2_init (concatenated tables, __kvm_pgtable_stage2_init) and
- * kvm_pgtable_stage2_destroy (arch/arm64/kvm/hyp/pgtable.c). Each page of a concatenated root has
- * a reference count of its own, as alloc_pages_exact gives it.
+ * Root tables of stage 2: kvm_pgtable_stage2_init (concatenated tables, __kvm_pgtable_stage2_init)
+ * and kvm_pgtable_stage2_destroy (arch/arm64/kvm/hyp/pgtable.c). Each page of a concatenated root
+ * has a reference count of its own, as alloc_pages_exact gives it.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

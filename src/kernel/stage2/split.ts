@@ -34,7 +34,9 @@ export function splitCacheCapacity(chunkBytes: number): number {
   return Math.ceil(chunkBytes / 2 ** 30) + Math.ceil(chunkBytes / 2 ** 21);
 }
 
-/** Splits the blocks in [start, end). Caller holds mmu_lock for writing; it may be dropped inside. */
+/**
+ * Splits the blocks in [start, end). Caller holds mmu_lock for writing; it may be dropped inside.
+ */
 export function* splitHugePages(cpu: Cpu, vm: Vm, start: number, end: number): Program {
   const chunkBytes = vm.options.eagerSplitChunkBytes;
   const capacity = splitCacheCapacity(chunkBytes);

@@ -4,7 +4,8 @@
  *
  * A stage-2-only form leaves combined entries in place, so each by-IPA flush throws away the
  * guest's whole stage 1 after it, with a DSB between: otherwise a walk could refill a combined
- * entry from the old stage 2. Every flush starts with a DSB that makes the descriptor store visible.
+ * entry from the old stage 2. Every flush starts with a DSB that makes the descriptor store
+ * visible.
  *
  * Deviation: the level hint of a TLBI is not passed on (hardware may ignore it).
  */

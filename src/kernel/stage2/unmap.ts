@@ -2,10 +2,10 @@
  * Unmapping a range: kvm_stage2_unmap_range (arch/arm64/kvm/mmu.c), kvm_pgtable_stage2_unmap,
  * stage2_unmap_walker, stage2_unmap_put_pte (hyp/pgtable.c). Under an exclusive mmu_lock.
  *
- * Each entry is cleared and its TLB entries go at once, or (unmapFlush=range) the leaves of the whole
- * range go in one flush at the end. A table goes when its count says that it is empty; a block goes
- * whole, and what lies outside the range faults back. Without FWB each page is cleaned after the
- * flush, because the guest may have written to it uncached.
+ * Each entry is cleared and its TLB entries go at once, or (unmapFlush=range) the leaves of the
+ * whole range go in one flush at the end. A table goes when its count says that it is empty; a
+ * block goes whole, and what lies outside the range faults back. Without FWB each page is cleaned
+ * after the flush, because the guest may have written to it uncached.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

@@ -1,8 +1,8 @@
 /**
- * writeProtect=lockless: resolves a write-protection fault of a page by one compare-and-swap inside an
- * RCU section, without mmu_lock and without a page look-up (x86: fast_page_fault,
- * fast_pf_fix_direct_spte; no arm64 kernel). A software bit in the entry says that the host maps the
- * frame writable, as x86's DEFAULT_SPTE_HOST_WRITABLE does.
+ * writeProtect=lockless: resolves a write-protection fault of a page by one compare-and-swap inside
+ * an RCU section, without mmu_lock and without a page look-up (x86: fast_page_fault,
+ * fast_pf_fix_direct_spte; no arm64 kernel). A software bit in the entry says that the host maps
+ * the frame writable, as x86's DEFAULT_SPTE_HOST_WRITABLE does.
  *
  * An exclusive walker may overwrite the new value with one made from the old; then the write
  * permission is lost and the guest faults once more, or the page is unmapped and flushed.

@@ -1,7 +1,7 @@
 /**
- * What a userfaultfd handler does with a message: UFFDIO_COPY (mfill_atomic: allocate, copy, install
- * under mmap_lock for reading, page by page) or UFFDIO_CONTINUE (mfill_atomic_pte_continue: map the
- * page that the file has), each followed by the wake-up. And the loop of a handler thread
+ * What a userfaultfd handler does with a message: UFFDIO_COPY (mfill_atomic: allocate, copy,
+ * install under mmap_lock for reading, page by page) or UFFDIO_CONTINUE (mfill_atomic_pte_continue:
+ * map the page that the file has), each followed by the wake-up. And the loop of a handler thread
  * (tools/testing/selftests/kvm/lib/userfaultfd_util.c, uffd_handler_thread_fn).
  */
 

@@ -1,15 +1,16 @@
 /**
  * userfaultfd (fs/userfaultfd.c: handle_userfault, userfaultfd_ctx_read, wake_userfault;
  * mm/userfaultfd.c: mfill_atomic, mfill_atomic_install_pte): a fault of registered memory queues a
- * message and sleeps; a handler thread on another CPU reads it, fills the page in by UFFDIO_COPY (or
- * UFFDIO_CONTINUE for a minor fault) and wakes whoever waits for it.
+ * message and sleeps; a handler thread on another CPU reads it, fills the page in by UFFDIO_COPY
+ * (or UFFDIO_CONTINUE for a minor fault) and wakes whoever waits for it.
  *
  * The frame comes from the handler's node unless the VMA has a policy: that is where first touch
  * happens. Deviations: readers poll() as the selftest does, so every new message wakes all of them;
  * one fault per vCPU at a time; EAGAIN of UFFDIO_COPY while mmap_lock is contended is not modelled.
  *
  * Layout of a context: fault_pending_wqh.lock, quit; head and tail of the pending ring on the next
- * line; the ring of vCPU numbers; then a line per vCPU: state, on the ring or not, offset in the slot.
+ * line; the ring of vCPU numbers; then a line per vCPU: state, on the ring or not, offset in the
+ * slot.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
@@ -75,8 +76,9 @@ export function userfaultFor(slot: SlotImage, offset: number): UserfaultContext 
 }
 
 /**
- * handle_userfault: queues the fault, looks whether the page is still missing (userfaultfd_must_wait,
- * result in cpu.ok), drops the lock, wakes the readers and sleeps until woken.
+ * handle_userfault: queues the fault, looks whether the page is still missing
+ * (userfaultfd_must_wait, result in cpu.ok), drops the lock, wakes the readers and sleeps until
+ * woken.
  */
 export function* waitForUserfault(
   cpu: Cpu,
@@ -144,7 +146,9 @@ function* queueMessage(
   yield* vm.spinlock.release(cpu, hi, lo);
 }
 
-/** Takes the first message off the ring. cpu.ok, offset in (hi, lo); not ok = it was empty or stale. */
+/**
+ * Takes the first message off the ring. cpu.ok, offset in (hi, lo); not ok = it was empty or stale.
+ */
 function* takeMessage(cpu: Cpu, vm: Vm, context: UserfaultContext): Program {
   const { hi, lo } = context;
   let offset = -1;

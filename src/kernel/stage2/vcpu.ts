@@ -1,8 +1,8 @@
 /**
  * A vCPU thread: kvm_arch_vcpu_ioctl_run, kvm_vcpu_enter_exit, kvm_arm_vmid_update, vcpu_load and
- * vcpu_put (arch/arm64/kvm/arm.c). Guest code runs as a program in the guest regime; a stage-2 abort
- * is an exception to EL2 whose vector runs the exit path and returns to the guest, which repeats its
- * instruction. In the guest the CPU holds up no RCU grace period.
+ * vcpu_put (arch/arm64/kvm/arm.c). Guest code runs as a program in the guest regime; a stage-2
+ * abort is an exception to EL2 whose vector runs the exit path and returns to the guest, which
+ * repeats its instruction. In the guest the CPU holds up no RCU grace period.
  *
  * Costs of exit and entry are charged by the engine at the exception; the first entry and the last
  * exit here. Deviations: no interrupts are injected, no timer, no preemption.
@@ -64,7 +64,9 @@ export function* leaveVcpu(cpu: Cpu, vcpu: Vcpu): Program {
   cpu.spend(Cost.Syscall);
 }
 
-/** Ends the measurement of a guest access that had faulted; call it when the access is performed. */
+/**
+ * Ends the measurement of a guest access that had faulted; call it when the access is performed.
+ */
 export function endStall(cpu: Cpu, vcpu: Vcpu): void {
   if (!vcpu.stalled) return;
   vcpu.stalled = false;
@@ -116,8 +118,8 @@ function* setMode(cpu: Cpu, vcpu: Vcpu, mode: number): Program {
 }
 
 /**
- * kvm_arm_vmid_update and __load_stage2: VTTBR follows a new VMID or a new root. With interrupts off
- * from here on, a kick can't fall between reading the root and loading it.
+ * kvm_arm_vmid_update and __load_stage2: VTTBR follows a new VMID or a new root. With interrupts
+ * off from here on, a kick can't fall between reading the root and loading it.
  */
 function* loadStage2(cpu: Cpu, vcpu: Vcpu): Program {
   const { vm } = vcpu;

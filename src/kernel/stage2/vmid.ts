@@ -1,8 +1,8 @@
 /**
  * The VMID allocator (arch/arm64/kvm/vmid.c, v5.16 and later: kvm_arm_vmid_update, new_vmid,
- * flush_context, check_update_reserved_vmid, kvm_arm_vmid_clear_active). A VM keeps its VMID while the
- * generation lasts; when the space is full, a new generation begins, the VMIDs that CPUs run with
- * now are reserved, and every entry of every VM is invalidated by broadcast.
+ * flush_context, check_update_reserved_vmid, kvm_arm_vmid_clear_active). A VM keeps its VMID while
+ * the generation lasts; when the space is full, a new generation begins, the VMIDs that CPUs run
+ * with now are reserved, and every entry of every VM is invalidated by broadcast.
  *
  * VMID 0 is the host's. An id is a 64-bit word: lo = VMID, hi = generation, 0 = none.
  *

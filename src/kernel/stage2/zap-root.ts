@@ -1,8 +1,8 @@
 /**
  * zap=deferred-root: instead of unmapping a slot entry by entry under mmu_lock, the whole tree is
  * replaced by an empty root, every vCPU is kicked to load it, and the old tree is freed outside the
- * lock (x86: kvm_mmu_zap_all_fast, kvm_tdp_mmu_invalidate_all_roots, kvm_tdp_mmu_zap_invalidated_roots;
- * no arm64 kernel). All other slots fault back in.
+ * lock (x86: kvm_mmu_zap_all_fast, kvm_tdp_mmu_invalidate_all_roots,
+ * kvm_tdp_mmu_zap_invalidated_roots; no arm64 kernel). All other slots fault back in.
  *
  * Deviations: the caller frees the old tree itself (x86: a worker); the old root is given up once
  * every vCPU has answered, so no reference counts on roots.

@@ -1,7 +1,7 @@
 /**
- * Promises: a lazy split leaves the rest of the block unmapped, an eager one leaves it mapped; blocks
- * come back after logging; tables that a block replaced are freed, after a grace period, and never
- * read afterwards (I3).
+ * Promises: a lazy split leaves the rest of the block unmapped, an eager one leaves it mapped;
+ * blocks come back after logging; tables that a block replaced are freed, after a grace period, and
+ * never read afterwards (I3).
  */
 
 import { describe, expect, it } from 'vitest';

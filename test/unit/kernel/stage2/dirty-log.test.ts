@@ -114,11 +114,11 @@ const VARIANTS: readonly [string, Partial<Stage2Options>][] = [
 
 describe('dirty log', () => {
   it.each(VARIANTS)('misses no write: %s', (_, options) => {
-    for (let seed = 1; seed <= 12; seed++) runLogging(seed, 'anonymous', options);
+    for (let seed = 1; seed <= 8; seed++) runLogging(seed, 'anonymous', options);
   });
 
   it.each(VARIANTS)('misses no write over blocks: %s', (_, options) => {
-    for (let seed = 1; seed <= 6; seed++) runLogging(seed, 'anonymous_thp', options);
+    for (let seed = 1; seed <= 4; seed++) runLogging(seed, 'anonymous_thp', options);
   });
 
   it('faults once per page and clear with one vCPU (I5)', () => {

@@ -1,4 +1,6 @@
-/** Boots virtual machines on the step engine, runs programs on them and checks what must hold after. */
+/**
+ * Boots virtual machines on the step engine, runs programs on them and checks what must hold after.
+ */
 
 import { assert } from '../../../../src/base/assert.ts';
 import type { Cpu, Program } from '../../../../src/cpu/cpu.ts';

@@ -1,6 +1,6 @@
 /**
- * Promise: `--like` gives options that one kernel really ran; anything else is labelled as a what-if
- * with the nearest kernel, or refused in one line where it is impossible.
+ * Promise: `--like` gives options that one kernel really ran; anything else is labelled as a what-
+ * if with the nearest kernel, or refused in one line where it is impossible.
  */
 
 import { describe, expect, it } from 'vitest';

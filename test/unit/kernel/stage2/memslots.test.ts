@@ -1,7 +1,7 @@
 /**
  * Promise: a memslot that comes and goes while vCPUs fault on others disturbs nobody's memory; when
- * the ioctl that removes it returns, nothing of it is left in stage 2; with zap=deferred-root the old
- * tree is freed whole.
+ * the ioctl that removes it returns, nothing of it is left in stage 2; with zap=deferred-root the
+ * old tree is freed whole.
  */
 
 import { describe, expect, it } from 'vitest';

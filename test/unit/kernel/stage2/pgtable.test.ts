@@ -1,7 +1,7 @@
 /**
- * Promises of the walkers themselves: the order of break, flush, maintenance and make; tables outlive
- * every walker that may still be inside (I3), and the test can tell; -EAGAIN ends only fault walks;
- * ranges, chunks and counts come out exactly.
+ * Promises of the walkers themselves: the order of break, flush, maintenance and make; tables
+ * outlive every walker that may still be inside (I3), and the test can tell; -EAGAIN ends only
+ * fault walks; ranges, chunks and counts come out exactly.
  */
 
 import { describe, expect, it } from 'vitest';
@@ -111,7 +111,7 @@ describe('stage-2 walkers', () => {
     expect(s2Permissions(hi, lo) & PERM_WRITE).toBe(PERM_WRITE);
   });
 
-  it('a table that becomes a block is flushed by its whole range, or by VMID without FEAT_TLBIRANGE', () => {
+  it('table to block flushes the whole range, or the VMID without FEAT_TLBIRANGE', () => {
     for (const tlbirange of [true, false]) {
       const harness = new KvmHarness({ vcpus: 1, features: { fwb: true, tlbirange } });
       const trace = traceTlbi(harness);

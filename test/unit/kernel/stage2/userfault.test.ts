@@ -1,7 +1,7 @@
 /**
- * Promise: a vCPU that faults on registered memory sleeps until a handler thread has filled the page
- * in; no wake-up is lost however handlers and faults interleave, each page is filled once, and frames
- * that lost a race go back.
+ * Promise: a vCPU that faults on registered memory sleeps until a handler thread has filled the
+ * page in; no wake-up is lost however handlers and faults interleave, each page is filled once, and
+ * frames that lost a race go back.
  */
 
 import { describe, expect, it } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * Promise: no two VMs ever run with one VMID at a time, however often the VMID space rolls over, and a
- * rollover leaves no translation of an earlier generation behind.
+ * Promise: no two VMs ever run with one VMID at a time, however often the VMID space rolls over,
+ * and a rollover leaves no translation of an earlier generation behind.
  */
 
 import { describe, expect, it } from 'vitest';
