@@ -9,7 +9,7 @@
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Order } from '../../cpu/operations.ts';
 
-export const WORD_BITS = 32;
+const WORD_BITS = 32;
 
 /** Bytes of a bitmap, whole lines. */
 export function bitmapBytes(bits: number): number {

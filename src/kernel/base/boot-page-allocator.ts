@@ -41,10 +41,10 @@ export interface PageAllocatorOptions {
 }
 
 /** Up to here a frame without bytes has a struct page of full size; beyond, a compact one. */
-export const FULL_STRUCT_PAGES_MAX_BYTES = 4 * GIB;
+const FULL_STRUCT_PAGES_MAX_BYTES = 4 * GIB;
 
 /** Bytes of the struct page of a frame without bytes, if so much of that memory is managed. */
-export function userStructPageBytes(movableBytes: number): number {
+function userStructPageBytes(movableBytes: number): number {
   return movableBytes <= FULL_STRUCT_PAGES_MAX_BYTES ? STRUCT_PAGE_BYTES : COMPACT_PAGE_BYTES;
 }
 

@@ -14,7 +14,7 @@ import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Order } from '../../cpu/operations.ts';
 import type { BootMemory } from '../../memory/boot.ts';
 import { type Address, toLinear } from '../../memory/physical-address.ts';
-import { bitmapBytes, findNextZeroBit, testAndClearBit, testAndSetBit, wordLo } from './bitmap.ts';
+import { bitmapBytes, findNextZeroBit, testAndClearBit, testAndSetBit } from './bitmap.ts';
 import { ENOSPC } from './errno.ts';
 
 /** Plain data. Identifiers are 0 .. count-1. */
@@ -78,14 +78,4 @@ export function* freeId(cpu: Cpu, ids: IdAllocator, id: number): Program {
   assert(id >= 0 && id < ids.count, `identifier ${id} of ${ids.count} is given back`);
   yield* testAndClearBit(cpu, ids.hi, ids.lo + BITMAP, id);
   assert(cpu.ret === 1, `identifier ${id} is given back and nobody holds it`);
-}
-
-/** A new generation: forgets all but the first `reserved`; callers exclude users. */
-export function* resetIds(cpu: Cpu, ids: IdAllocator, reserved: number): Program {
-  for (let bit = 0; bit < ids.count; bit += 32) {
-    const kept = Math.max(0, Math.min(32, reserved - bit));
-    const word = kept === 32 ? -1 : (1 << kept) - 1;
-    while (!cpu.store32(ids.hi, wordLo(ids.lo + BITMAP, bit), word, Order.Relaxed)) yield;
-  }
-  while (!cpu.store32(ids.hi, ids.lo, 0, Order.Relaxed)) yield;
 }

@@ -69,22 +69,6 @@ export function* takeFromMemcache(cpu: Cpu, hi: number, lo: number): Program {
   cpu.ret = 0;
 }
 
-/** Puts back a page that was taken and not used; it must still be all zero. */
-export function* returnToMemcache(
-  cpu: Cpu,
-  hi: number,
-  lo: number,
-  paHi: number,
-  paLo: number,
-  capacity = MEMCACHE_CAPACITY,
-): Program {
-  while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
-  const count = cpu.lo;
-  assert(count < capacity, 'a page is returned to a full memcache');
-  while (!cpu.store64(hi, (lo + OBJECTS + count * 8) | 0, paHi, paLo, Order.Relaxed)) yield;
-  while (!cpu.store32(hi, lo, count + 1, Order.Relaxed)) yield;
-}
-
 /** Gives all pages back to the page allocator. */
 export function* freeMemcache(cpu: Cpu, allocator: PageAllocator, hi: number, lo: number): Program {
   for (;;) {

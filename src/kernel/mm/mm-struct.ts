@@ -35,7 +35,7 @@ export type VmaKind = (typeof VmaKind)[keyof typeof VmaKind];
 
 export const MIB_2 = 2 ** 21;
 /** Lowest address that mmap gives out: one that no other mapping of the process is near. */
-export const MMAP_BASE = 2 ** 46;
+const MMAP_BASE = 2 ** 46;
 
 /** Plain data. */
 export interface MmImage {

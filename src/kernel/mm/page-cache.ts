@@ -111,7 +111,7 @@ function* insertPage(
 }
 
 /** folio_get. */
-export function* getPage(cpu: Cpu, space: AddressSpace, hi: number, lo: number): Program {
+function* getPage(cpu: Cpu, space: AddressSpace, hi: number, lo: number): Program {
   const structHi = space.pages.structPageHi(hi);
   const count = space.pages.structPageLo(hi, lo) + PageField.RefCount;
   while (!cpu.add32(structHi, count, 1, Order.Relaxed)) yield;

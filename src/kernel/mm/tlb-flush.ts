@@ -11,7 +11,7 @@ import { PAGE_BYTES } from '../base/struct-page.ts';
 import { vaHi, vaLo } from './virtual-address.ts';
 
 /** MAX_DVM_OPS: PTRS_PER_PTE with 4K pages. */
-export const MAX_DVM_OPS = 512;
+const MAX_DVM_OPS = 512;
 /** MAX_TLBI_RANGE_PAGES: (31 + 1) << (5 * 3 + 1). */
 const MAX_TLBI_RANGE_PAGES = 2_097_152;
 
