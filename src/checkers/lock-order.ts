@@ -1,6 +1,6 @@
 /**
  * The order in which locks are taken inside each other, by address, as lockdep keeps it by class
- * (kernel/locking/lockdep.c). A circle in it may be a deadlock, or is not, if another lock or the
+ * (kernel/locking/lockdep.c); an acquisition that only tries waits for nobody and adds nothing. A circle in it may be a deadlock, or is not, if another lock or the
  * program's phases keep its CPUs apart: so it is information and never a violation.
  */
 
@@ -23,6 +23,8 @@ export class LockOrder implements Oracle {
   readonly #locks = new Map<number, LockNode>();
   /** By CPU: what it holds, in the order of taking. */
   readonly #held = new Map<number, number[]>();
+  /** CPUs whose next acquisition would not have waited. */
+  readonly #tried = new Set<number>();
   #circle: readonly number[] = [];
 
   constructor(symbols: readonly NamedMemory[]) {
@@ -32,6 +34,8 @@ export class LockOrder implements Oracle {
   event(o: Occurrence): void {
     if (o.kind === EventKind.LockAcquired || o.kind === EventKind.ReadLockAcquired) {
       this.#acquired(o);
+    } else if (o.kind === EventKind.LockTried) {
+      this.#tried.add(o.cpu);
     } else if (o.kind === EventKind.LockReleased || o.kind === EventKind.ReadLockReleased) {
       const held = this.#heldBy(o.cpu);
       const at = held.lastIndexOf(addressKey(o.hi, o.lo));
@@ -43,8 +47,8 @@ export class LockOrder implements Oracle {
     const key = addressKey(o.hi, o.lo);
     if (!this.#locks.has(key)) this.#locks.set(key, { hi: o.hi, lo: o.lo, inside: new Set() });
     const held = this.#heldBy(o.cpu);
-    for (const outer of held) {
-      if (outer !== key) this.#locks.get(outer)!.inside.add(key);
+    if (!this.#tried.delete(o.cpu)) {
+      for (const outer of held) if (outer !== key) this.#locks.get(outer)!.inside.add(key);
     }
     held.push(key);
   }

@@ -139,5 +139,7 @@ export const EventKind = {
   PageWriteProtected: 11,
   /** All leaves that this CPU write-protected so far are flushed from every TLB. */
   WriteProtectFlushed: 12,
+  /** The next acquisition of this CPU was a try that would not have waited. */
+  LockTried: 13,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];

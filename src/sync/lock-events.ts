@@ -14,6 +14,11 @@ export function noteAcquired(cpu: Cpu, hi: number, lo: number, contended: boolea
   countAcquisition(cpu, contended);
 }
 
+/** Before noting an acquisition that would have given up instead of waiting: no deadlock hangs on it. */
+export function noteTried(cpu: Cpu, hi: number, lo: number): void {
+  cpu.event(EventKind.LockTried, hi, lo);
+}
+
 export function noteReleased(cpu: Cpu, hi: number, lo: number): void {
   cpu.event(EventKind.LockReleased, hi, lo);
 }

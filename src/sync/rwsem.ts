@@ -15,7 +15,13 @@ import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Order } from '../cpu/operations.ts';
 import { Cost } from '../machine/costs.ts';
 import type { ReadWriteLock } from './lock.ts';
-import { noteAcquired, noteReadAcquired, noteReadReleased, noteReleased } from './lock-events.ts';
+import {
+  noteAcquired,
+  noteReadAcquired,
+  noteReadReleased,
+  noteReleased,
+  noteTried,
+} from './lock-events.ts';
 import { queuedSpinLock, queuedSpinUnlock } from './qspinlock.ts';
 import {
   HANDOFF,
@@ -310,6 +316,7 @@ export function makeReadWriteSemaphore(
         while (!cpu.cas32(hi, lo + Semaphore.Count, count, fresh, Order.Acquire)) yield;
         if (cpu.ok) {
           yield* setReaderOwned(cpu, hi, lo, cpu.id);
+          noteTried(cpu, hi, lo);
           noteReadAcquired(cpu, hi, lo, false);
           cpu.ret = 1;
           return;
