@@ -80,8 +80,8 @@ export class NaiveMeasures {
   cancel(metric: number): void {
     this.#open.delete(metric);
   }
-  protected record(metric: number, ps: number, phase = this.#phase): void {
-    this.recorded.push({ metric, node: this.node, phase, ps });
+  protected record(metric: number, ps: number): void {
+    this.recorded.push({ metric, node: this.node, phase: this.#phase, ps });
   }
 
   mark(): void {

@@ -149,7 +149,7 @@ export abstract class NaiveTranslation extends NaiveCore {
     const { tag } = this;
     let entry = l1.use(tag, va);
     if (entry === undefined) {
-      this.count(access === 'fetch' ? Counter.ItlbMisses : Counter.DtlbL1Misses, 1);
+      if (access !== 'fetch') this.count(Counter.DtlbL1Misses, 1);
       entry = this.tlb2.use(tag, va);
       if (entry !== undefined) {
         this.clock += this.machine.tlb2.penaltyPs;
@@ -190,7 +190,7 @@ export abstract class NaiveTranslation extends NaiveCore {
     });
     const found = yield* walk.run();
     this.underWay = null;
-    this.record(Metric.PageWalk, this.clock - start, 0);
+    this.record(Metric.PageWalk, this.clock - start);
     if (found.fault) return found;
     const { stage1Shift, stage2Shift } = found;
     const shift = stage2Shift !== 0 ? Math.min(stage1Shift, stage2Shift) : stage1Shift;

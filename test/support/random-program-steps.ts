@@ -269,6 +269,7 @@ function* barriers(cpu: Cpu, _scene: Scene, step: Step): Program {
   const deadline = cpu.deadline(step.b % 3_000);
   cpu.compute(step.c % 3_000);
   if (cpu.expired(deadline)) cpu.mark();
+  cpu.phase(step.a % 3);
 }
 
 /** Runs in the guest: accesses that may fault to EL2. */

@@ -72,7 +72,7 @@ function prepare(theCase: RandomCase, threads: Threads, debug: EngineDebug): Pre
     symbols: booted.symbols,
     metricCount: METRICS.length,
     counterCount: COUNTERS.length,
-    phaseCount: 1,
+    phaseCount: 3,
     streams: STREAMS,
     progressLimitPs: PROGRESS_LIMIT_PS,
     debug,

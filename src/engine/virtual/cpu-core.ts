@@ -171,7 +171,12 @@ export class CpuCore {
     const start = this.#openPs[metric]!;
     assert(start >= 0, `metric ${metric} ends without a beginning on CPU ${this.id}`);
     this.#openPs[metric] = -1;
-    this.#recorder.record(metric, this.node, this.#phaseIndex, this.clock - start);
+    this.record(metric, this.clock - start);
+  }
+
+  /** A latency of the phase that the CPU is in. */
+  protected record(metric: number, ps: number): void {
+    this.#recorder.record(metric, this.node, this.#phaseIndex, ps);
   }
 
   cancel(metric: number): void {

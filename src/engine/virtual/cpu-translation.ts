@@ -149,7 +149,7 @@ export class TranslatingCpu extends RegimeCpu {
         this.#useAddress(aLo);
         return true;
       }
-      const found = this.#lookupTlbs(aHi, aLo, this.dtlb, Counter.DtlbL1Misses);
+      const found = this.#lookupTlbs(aHi, aLo, this.dtlb);
       if (found >= 0 && this.#allowed(found, write)) {
         this.#usePage(found, aHi, aLo);
         this.#useAddress(aLo);
@@ -169,10 +169,13 @@ export class TranslatingCpu extends RegimeCpu {
   #filled = 0;
 
   /** Index in the L1 TLB after asking both levels, or -1. */
-  #lookupTlbs(aHi: number, aLo: number, l1: Tlb, missCounter: number): number {
+  #lookupTlbs(aHi: number, aLo: number, l1: Tlb): number {
     const first = l1.lookup(this.context, aHi, aLo);
     if (first >= 0) return first;
-    this.counters[missCounter] = this.counters[missCounter]! + 1;
+    // perf counts first-level misses of data accesses; of fetches, only those that walk.
+    if (l1 === this.dtlb) {
+      this.counters[Counter.DtlbL1Misses] = this.counters[Counter.DtlbL1Misses]! + 1;
+    }
     const second = this.tlb2.lookup(this.context, aHi, aLo);
     if (second < 0) return -1;
     this.clock += this.machine.tlb2.penaltyPs;
@@ -259,7 +262,7 @@ export class TranslatingCpu extends RegimeCpu {
       return false;
     }
     this.setPhase(Phase.None);
-    this.environment.recorder.record(Metric.PageWalk, this.node, 0, this.clock - this.#walkStartPs);
+    this.record(Metric.PageWalk, this.clock - this.#walkStartPs);
     if (result === WalkResult.Fault) {
       this.#walkFault();
       return false;
@@ -382,7 +385,7 @@ export class TranslatingCpu extends RegimeCpu {
     let found = -1;
     if (!this.walker.active) {
       if (this.clock >= this.limit) return false;
-      found = this.#lookupTlbs(aHi, aLo, this.itlb, Counter.ItlbMisses);
+      found = this.#lookupTlbs(aHi, aLo, this.itlb);
       if (found >= 0 && (this.itlb.permissions[found]! & PERM_EXEC) === 0) {
         this.#permissionFault(this.itlb, found, aHi, aLo, false, true);
         return false;
