@@ -1,16 +1,16 @@
 /**
- * KVM's access_tracking_perf_test (tools/testing/selftests/kvm/access_tracking_perf_test.c): vCPUs
- * populate, write and read their memory, mark it idle page by page through page_idle, write it,
- * mark it again, read it. Marking calls the clear_young notifier, which clears the access flag under
- * mmu_lock held for writing and flushes nothing; the next access of an idle page takes an access-flag
- * fault, unless a TLB still has the page or the hardware sets the flag itself.
+ * KVM's access_tracking_perf_test (tools/testing/selftests/kvm/access_tracking_perf_test.c):
+ * vCPUs populate, write and read their memory, mark it idle page by page through page_idle, write
+ * it, mark it again, read it. Marking calls the clear_young notifier, which clears the access
+ * flag under mmu_lock held for writing and flushes nothing; the next access of an idle page takes
+ * an access-flag fault, unless a TLB still has the page or the hardware sets the flag itself.
  *
- * A region must be many times the reach of the TLB, or most of it stays idle: the default is scaled
- * to that, with few vCPUs.
+ * A region must be many times the reach of the TLB, or most of it stays idle: the default is
+ * scaled to that, with few vCPUs.
  *
  * Deviations: -c and -n are not offered. The idle flag is a bitmap, not a bit of struct page; the
- * VMM's own page table has no access flag. The warning means more than 10 % still idle, as its words
- * say; a stored copy of the test compares the wrong way round.
+ * VMM's own page table has no access flag. The warning means more than 10 % still idle, as its
+ * words say; a stored copy of the test compares the wrong way round.
  */
 
 import { LINE_BYTES, MIB } from '../src/base/units.ts';

@@ -62,7 +62,8 @@ function groupsOf(context: WorkloadContext): Group[] {
   const each = textOf(context.parameters, 'pairs') === 'all';
   if (each && cpus.length > ALL_PAIRS_CPUS_MAX) {
     throw new UserError(
-      `pairs=all measures every pair of at most ${ALL_PAIRS_CPUS_MAX} CPUs, not of ${cpus.length}; ` +
+      `pairs=all measures every pair of at most ${ALL_PAIRS_CPUS_MAX} CPUs, ` +
+        `not of ${cpus.length}; ` +
         'choose some with --cpus, for example --cpus 0-7',
     );
   }
@@ -186,6 +187,12 @@ export const coreToCore: Workload = {
   runsOnX86: true,
   minimumCpus: 2,
   backedBytes: () => MIB,
+  operations: (context) => {
+    const wanted = numberOf(context.parameters, 'pairsPerGroup');
+    const pairs = groupsOf(context).map((group) => Math.min(wanted, group.pairs.length));
+    const rounds = WARM_UP_ROUNDS + numberOf(context.parameters, 'iterations');
+    return 2 * rounds * pairs.reduce((sum, count) => sum + count, 0);
+  },
   boot,
   program: (cpu, image, context) => {
     const { pairs } = image as PairsImage;

@@ -1,13 +1,13 @@
 /**
  * KVM's demand_paging_test (tools/testing/selftests/kvm/demand_paging_test.c): vCPUs touch memory
- * that is not there. With -u, userfaultfd threads bring it: the fault of a vCPU queues a message and
- * sleeps, a reader thread on a CPU of its own copies the page in (UFFDIO_COPY, mode MISSING) or maps
- * the page that the file has (UFFDIO_CONTINUE, mode MINOR) and wakes the vCPU, as after post-copy
- * migration.
+ * that is not there. With -u, userfaultfd threads bring it: the fault of a vCPU queues a message
+ * and sleeps, a reader thread on a CPU of its own copies the page in (UFFDIO_COPY, mode MISSING)
+ * or maps the page that the file has (UFFDIO_CONTINUE, mode MINOR) and wakes the vCPU, as after
+ * post-copy migration.
  *
- * Deviations: -c (pinning; --cpus does that) and -w (memory fault exits) are not offered. The rate is
- * printed as the corrected test prints it; old copies divided nanoseconds by 1e8. Memory is scaled
- * down by default.
+ * Deviations: -c (pinning; --cpus does that) and -w (memory fault exits) are not offered. The
+ * rate is printed as the corrected test prints it; old copies divided nanoseconds by 1e8. Memory
+ * is scaled down by default.
  */
 
 import { UserError } from '../src/base/errors.ts';

@@ -3,13 +3,13 @@
  * vCPUs populate their memory, the VMM turns dirty logging on; in each iteration all vCPUs write
  * their memory, then the VMM reads and clears the dirty log; at the end it turns logging off.
  *
- * With manual protection and an initially set bitmap (the test's default) enabling protects nothing:
- * iteration 1 takes no write-protection fault, iteration 2 pays for what clearing protected and for
- * splitting blocks, later ones only relax permissions.
+ * With manual protection and an initially set bitmap (the test's default) enabling protects
+ * nothing: iteration 1 takes no write-protection fault, iteration 2 pays for what clearing
+ * protected and for splitting blocks, later ones only relax permissions.
  *
  * Deviations: -n (nested), -p (offset) and -c (pinning; --cpus does that) are not offered; -r is
- * --seed. Memory is scaled down by default. clearChunk splits KVM_CLEAR_DIRTY_LOG, as later posted
- * versions of the test do by -k.
+ * --seed. Memory is scaled down by default. clearChunk splits KVM_CLEAR_DIRTY_LOG, as later
+ * posted versions of the test do by -k.
  */
 
 import { UserError } from '../src/base/errors.ts';

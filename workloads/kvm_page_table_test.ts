@@ -1,14 +1,15 @@
 /**
- * KVM's kvm_page_table_test (tools/testing/selftests/kvm/kvm_page_table_test.c): all vCPUs use the
- * same memory at once. KVM_CREATE_MAPPINGS touches the first bytes of every (large) page, even vCPUs
- * write, odd ones read. KVM_UPDATE_MAPPINGS runs under dirty logging: every page is written, or with
- * large pages the first small page of each is written and its upper half read, so blocks split.
- * KVM_ADJUST_MAPPINGS reads everything after logging has stopped: pages become blocks again.
+ * KVM's kvm_page_table_test (tools/testing/selftests/kvm/kvm_page_table_test.c): all vCPUs use
+ * the same memory at once. KVM_CREATE_MAPPINGS touches the first bytes of every (large) page,
+ * even vCPUs write, odd ones read. KVM_UPDATE_MAPPINGS runs under dirty logging: every page is
+ * written, or with large pages the first small page of each is written and its upper half read,
+ * so blocks split. KVM_ADJUST_MAPPINGS reads everything after logging has stopped: pages become
+ * blocks again.
  *
  * The test never enables manual protection, so turning logging on write-protects everything.
  *
- * Deviations: the two semaphores are a stage number and a word per vCPU; -p (offset) is not offered;
- * memory is scaled down by default.
+ * Deviations: the two semaphores are a stage number and a word per vCPU; -p (offset) is not
+ * offered; memory is scaled down by default.
  */
 
 import { formatBytes, GIB, KIB, MIB } from '../src/base/units.ts';

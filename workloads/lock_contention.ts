@@ -1,13 +1,13 @@
 /**
- * Any lock under contention: every CPU thinks, asks for a lock, touches shared lines while it holds
- * it, and releases it. The shape of locktorture and of will-it-scale's lock tests, with the figures
- * of lock_stat and those of fairness: acquisitions per CPU and node, Jain's index, longest bypass,
- * hand-overs inside a node and between nodes.
+ * Any lock under contention: every CPU thinks, asks for a lock, touches shared lines while it
+ * holds it, and releases it. The shape of locktorture and of will-it-scale's lock tests, with the
+ * figures of lock_stat and those of fairness: acquisitions per CPU and node, Jain's index,
+ * longest bypass, hand-overs inside a node and between nodes.
  *
- * The run ends when the fastest CPU has made its acquisitions: the others stop then, so a lock that
- * prefers some CPUs shows it in their counts. The first line touched in a critical section holds the
- * number of the acquisition and its owner; hand-overs and bypasses come from it, and their sum shows
- * that no two CPUs held the lock at once.
+ * The run ends when the fastest CPU has made its acquisitions: the others stop then, so a lock
+ * that prefers some CPUs shows it in their counts. The first line touched in a critical section
+ * holds the number of the acquisition and its owner; hand-overs and bypasses come from it, and
+ * their sum shows that no two CPUs held the lock at once.
  */
 
 import { assert } from '../src/base/assert.ts';
@@ -206,7 +206,9 @@ class Contender {
   }
 }
 
-/** Every acquisition for writing counts once in an accounting line: lost ones were not exclusive. */
+/**
+ * Every acquisition for writing counts once in an accounting line: lost ones were not exclusive.
+ */
 function checkExclusion(
   image: ContentionImage,
   plan: Plan,

@@ -1,12 +1,12 @@
 /**
- * Bandwidth between every pair of nodes, and latency under load: Intel MLC's --bandwidth_matrix and
- * --loaded_latency. For each (reader node, memory node) all CPUs of the reader node stream through
- * lines of their own. Then one CPU chases pointers while more and more CPUs of its node load the
- * memory it reads from.
+ * Bandwidth between every pair of nodes, and latency under load: Intel MLC's --bandwidth_matrix
+ * and --loaded_latency. For each (reader node, memory node) all CPUs of the reader node stream
+ * through lines of their own. Then one CPU chases pointers while more and more CPUs of its node
+ * load the memory it reads from.
  *
- * Deviation: an emulated CPU has one miss in flight and no prefetcher, so a few readers are bound by
- * latency (64 bytes per round trip); whole-page zeroing or copying keeps a channel busy with few
- * CPUs, and is what the loaders do unless told otherwise.
+ * Deviation: an emulated CPU has one miss in flight and no prefetcher, so a few readers are bound
+ * by latency (64 bytes per round trip); whole-page zeroing or copying keeps a channel busy with
+ * few CPUs, and is what the loaders do unless told otherwise.
  */
 
 import { UserError } from '../src/base/errors.ts';
@@ -194,14 +194,16 @@ function report(facts: RunFacts, _image: Image, context: WorkloadContext): reado
   }));
   const columns = plan.memories.map((node) => `node${node}`);
   const lines = [
-    `Bandwidth in GB/s (10^9 bytes), ${access}, one miss in flight per CPU; rows: CPUs, columns: memory`,
+    `Bandwidth in GB/s (10^9 bytes), ${access}, one miss in flight per CPU; ` +
+      'rows: CPUs, columns: memory',
     ...textTable('', columns, rows),
   ];
   if (plan.loads.length === 0) return lines.map((text) => ({ text }));
   const loaded = plan.loads.map((count, step) => loadedRow(facts, plan, count, step));
   const load = textOf(context.parameters, 'load');
   lines.push(
-    `Loaded latency: one chase on node${plan.readers[0]}, memory of node${plan.memories[0]}, others ${load} pages`,
+    `Loaded latency: one chase on node${plan.readers[0]}, memory of node${plan.memories[0]}, ` +
+      `others ${load} pages`,
     ...textTable('loaders', ['latency ns', 'p99 ns', 'GB/s'], loaded),
   );
   return lines.map((text) => ({ text }));
@@ -282,6 +284,12 @@ export const memoryBandwidth: Workload = {
   runsOnX86: true,
   minimumCpus: 1,
   backedBytes: (context) => MIB + context.placement.cpus.length * 8 * PAGE,
+  operations: (context) => {
+    const plan = planOf(context);
+    const lines = plan.bytesPerCpu / LINE_BYTES;
+    const probes = plan.loads.length * numberOf(context.parameters, 'probeAccesses');
+    return context.placement.cpus.length * plan.memories.length * lines + probes;
+  },
   boot,
   program: (cpu, image, context) =>
     context.placement.cpus.includes(cpu.id) ? runner(cpu, image as BandwidthImage, context) : null,

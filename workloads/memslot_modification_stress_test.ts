@@ -1,8 +1,8 @@
 /**
  * KVM's memslot_modification_stress_test (tools/testing/selftests/kvm/
  * memslot_modification_stress_test.c): vCPUs go over their memory again and again while the main
- * thread adds and deletes a memslot of one page just below it. Each change swaps the set of memslots
- * and waits for every vCPU that still uses the old one.
+ * thread adds and deletes a memslot of one page just below it. Each change swaps the set of
+ * memslots and waits for every vCPU that still uses the old one.
  *
  * Deviations: run_vcpus is a value of the iteration word; the dummy slot has the next free number
  * instead of 7. -x (disable slot zap quirk) is of x86. Memory is scaled down by default.

@@ -98,7 +98,9 @@ function* flushLocally(cpu: Cpu): Program {
   while (!cpu.dsb(Scope.NonShareable)) yield;
 }
 
-/** generic_smp_call_function_single_interrupt: takes the whole list, runs and unlocks each entry. */
+/**
+ * generic_smp_call_function_single_interrupt: takes the whole list, runs and unlocks each entry.
+ */
 function* callFunctionInterrupt(cpu: Cpu, queue: Address): Program {
   while (!cpu.swap64(queue.hi, queue.lo, 0, 0, Order.AcquireRelease)) yield;
   let { hi, lo } = cpu;
@@ -221,7 +223,8 @@ function report(facts: RunFacts, _image: Image, context: WorkloadContext): reado
   const seconds = facts.emulatedNs / (PS_PER_S / 1000);
   const lines = [
     `${latency.count} shootdowns of one page by ${textOf(context.parameters, 'method')} against ` +
-      `${others} other CPUs: avg ${threeDigits(latency.meanNs)} ns, p99 ${threeDigits(latency.p99Ns)} ns, ` +
+      `${others} other CPUs: avg ${threeDigits(latency.meanNs)} ns, ` +
+      `p99 ${threeDigits(latency.p99Ns)} ns, ` +
       `${(latency.count / seconds).toFixed(0)} per second`,
   ];
   if (access !== null) {
@@ -291,6 +294,7 @@ export const tlbShootdown: Workload = {
   minimumCpus: 2,
   backedBytes: (context) =>
     MIB + context.placement.cpus.length * LINE_BYTES * (2 + initiatorsOf(context)),
+  operations: (context) => initiatorsOf(context) * numberOf(context.parameters, 'operations'),
   boot,
   program: (cpu, image, context) =>
     context.placement.cpus.includes(cpu.id)

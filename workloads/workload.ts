@@ -51,7 +51,10 @@ export interface LatencyFacts {
 /** Facts of a finished run that a workload's report may use. */
 export interface RunFacts {
   readonly emulatedNs: number;
-  /** First start and last end of each phase over all CPUs that were in it, in ns; null = never entered. */
+  /**
+   * First start and last end of each phase over all CPUs that were in it, in ns; null = never
+   * entered.
+   */
   readonly phases: readonly ({
     readonly startNs: number;
     readonly endNs: number;

@@ -1,11 +1,11 @@
 /**
  * What a vCPU executes inside the guest: memstress_guest_code (tools/testing/selftests/kvm/lib/
- * memstress.c): the first 8 bytes of every page of its region, in order or at random, written with a
- * given chance, else read. The magic value is the test's.
+ * memstress.c): the first 8 bytes of every page of its region, in order or at random, written
+ * with a given chance, else read. The magic value is the test's.
  *
  * An access that takes longer than a hit in the private caches is recorded as guest.access: it
- * missed them, walked tables, or faulted. Time decides, never whether an attempt was refused: that
- * depends on how the engine cuts its work.
+ * missed them, walked tables, or faulted. Time decides, never whether an attempt was refused:
+ * that depends on how the engine cuts its work.
  */
 
 import type { Cpu, Program } from '../../src/cpu/cpu.ts';

@@ -1,8 +1,8 @@
 /**
- * Guest modes, `-m` of the KVM selftests: bits of the guest's physical and virtual addresses and its
- * page size. The numbers are positions in an enum that changed when 16K modes came in 2022: `-m 2`
- * of the published figures is P48V48_4K, in newer trees it is P52V48_64K. Numbers are read as in
- * the trees of the published figures, and reports print the words.
+ * Guest modes, `-m` of the KVM selftests: bits of the guest's physical and virtual addresses and
+ * its page size. The numbers are positions in an enum that changed when 16K modes came in 2022:
+ * `-m 2` of the published figures is P48V48_4K, in newer trees it is P52V48_64K. Numbers are read
+ * as in the trees of the published figures, and reports print the words.
  */
 
 import { assert } from '../../src/base/assert.ts';
@@ -13,7 +13,9 @@ export interface GuestMode {
   readonly pageShift: number;
 }
 
-/** By number in the enum before 16K modes; 0 and 1 have 52-bit addresses, which are not modelled. */
+/**
+ * By number in the enum before 16K modes; 0 and 1 have 52-bit addresses, which are not modelled.
+ */
 const MODES: Readonly<Record<string, GuestMode>> = {
   2: { name: 'P48V48_4K', paBits: 48, pageShift: 12 },
   3: { name: 'P48V48_64K', paBits: 48, pageShift: 16 },

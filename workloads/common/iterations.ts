@@ -37,7 +37,9 @@ export function* startIteration(cpu: Cpu, words: IterationWords, iteration: numb
   while (!cpu.store32(words.hi, words.iteration, iteration, Order.Release)) yield;
 }
 
-/** The main thread: until every vCPU has completed the iteration, in order of vCPUs as the tests. */
+/**
+ * The main thread: until every vCPU has completed the iteration, in order of vCPUs as the tests.
+ */
 export function* awaitCompletion(
   cpu: Cpu,
   words: IterationWords,

@@ -1,7 +1,7 @@
 /**
- * The lock table of lock_contention: a line with the columns of /proc/lock_stat (in microseconds, as
- * there), and the figures of fairness that lock_stat lacks. Wait times are of all acquisitions, not
- * of contended ones alone.
+ * The lock table of lock_contention: a line with the columns of /proc/lock_stat (in microseconds,
+ * as there), and the figures of fairness that lock_stat lacks. Wait times are of all
+ * acquisitions, not of contended ones alone.
  */
 
 import { Metric } from '../../src/metrics/definition.ts';

@@ -3,8 +3,8 @@
  * memstress.c): one region at the top of the guest's physical memory, split into memslots, mapped
  * at one guest-virtual range; each vCPU touches its own part, or (-o) all of it.
  *
- * Every vCPU thread and the main thread has a CPU of its own, and so has the source of MMU notifiers
- * if there is one.
+ * Every vCPU thread and the main thread has a CPU of its own, and so has the source of MMU
+ * notifiers if there is one.
  */
 
 import { UserError } from '../../src/base/errors.ts';

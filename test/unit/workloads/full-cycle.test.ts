@@ -1,4 +1,6 @@
-/** Promise: a chase visits every line of its set once per round, in an order that the seed moves. */
+/**
+ * Promise: a chase visits every line of its set once per round, in an order that the seed moves.
+ */
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';

@@ -9,7 +9,7 @@ import { accessTrackingPerfTest } from '../../../workloads/access_tracking_perf_
 import { demandPagingTest } from '../../../workloads/demand_paging_test.ts';
 import { dirtyLogPerfTest } from '../../../workloads/dirty_log_perf_test.ts';
 import { kvmPageTableTest } from '../../../workloads/kvm_page_table_test.ts';
-import { memslotModificationStressTest } from '../../../workloads/memslot_modification_stress_test.ts';
+import { loadWorkload } from '../../../workloads/registry.ts';
 import { phasesOf, type Workload } from '../../../workloads/workload.ts';
 import { runVirtually, type VirtualRun } from './virtual-harness.ts';
 
@@ -55,7 +55,7 @@ describe('dirty_log_perf_test', () => {
     expect(result.facts.latency(Metric.DirtyLogClear, null, null)?.count).toBe(2 * 4);
   });
 
-  it('runs vCPUs while logging is disabled (-e), over several memslots (-x), at random (-a)', () => {
+  it('goes on while logging is disabled (-e), in several memslots (-x), at random (-a)', () => {
     const result = run('e=on x=4 a=on w=50');
     expect(result.outcome.ending.kind).toBe('finished');
     expect(result.facts.latency(Metric.DirtyLogGet, null, null)?.count).toBe(2 * 4);
@@ -131,9 +131,10 @@ describe('access_tracking_perf_test', () => {
 
 describe('memslot_modification_stress_test', () => {
   for (const zap of ['immediate', 'deferred-root']) {
-    it(`adds and deletes the memslot under running vCPUs, zap=${zap}`, () => {
+    it(`adds and deletes the memslot under running vCPUs, zap=${zap}`, async () => {
+      const memslotTest = await loadWorkload('memslot_modification_stress_test');
       const words = `v=3 b=256K i=4 d=2us zap=${zap}`;
-      const { facts, report } = runVirtually(memslotModificationStressTest, words);
+      const { facts, report } = runVirtually(memslotTest, words);
       expect(facts.latency(Metric.MemslotModify, null, null)?.count).toBe(2 * 4);
       expect(report).toMatch(
         /^Finished creating vCPUs\nStarted all vCPUs\nAll vCPU threads joined$/m,
