@@ -172,10 +172,7 @@ export class TranslatingCpu extends RegimeCpu {
   #lookupTlbs(aHi: number, aLo: number, l1: Tlb): number {
     const first = l1.lookup(this.context, aHi, aLo);
     if (first >= 0) return first;
-    // perf counts first-level misses of data accesses; of fetches, only those that walk.
-    if (l1 === this.dtlb) {
-      this.counters[Counter.DtlbL1Misses] = this.counters[Counter.DtlbL1Misses]! + 1;
-    }
+    if (l1 === this.dtlb) this.count(Counter.DtlbL1Misses, 1);
     const second = this.tlb2.lookup(this.context, aHi, aLo);
     if (second < 0) return -1;
     this.clock += this.machine.tlb2.penaltyPs;
@@ -316,8 +313,7 @@ export class TranslatingCpu extends RegimeCpu {
       this.#noteWalkRead(paHi, paLo, write, start);
       return true;
     }
-    const kind = write === 1 ? RequestKind.Write : RequestKind.Read;
-    this.ask(paHi, paLo, kind, WaitFor.Walk, 0);
+    this.ask(paHi, paLo, write === 1 ? RequestKind.Write : RequestKind.Read, WaitFor.Walk, 0);
     return false;
   }
 
