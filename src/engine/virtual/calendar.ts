@@ -1,6 +1,7 @@
 /**
  * Effects that take place on window boundaries (lost lines, DVM operations), by window: a ring of
- * lists over one pool. Inside a window the order does not matter: the effects commute (ER-T8b).
+ * lists over one pool. Losses of one window commute (ER-T8b); DVM operations come out in the order in
+ * which they went in, the order of service, whatever other windows were taken in between.
  */
 
 const RING = 64;
@@ -59,13 +60,14 @@ export class Calendar {
   }
 
   /**
-   * Unlinks all effects of a window and returns the first; walk on with `next`, then give all back
+   * Unlinks all effects of a window and returns the one added first; walk on with `next`, then give all back
    * with `release`.
    */
   take(window: number): number {
     const slot = window % RING;
     let entry = this.#heads[slot]!;
     let kept = -1;
+    let keptLast = -1;
     let taken = -1;
     while (entry >= 0) {
       const next = this.#next[entry]!;
@@ -74,8 +76,10 @@ export class Calendar {
         taken = entry;
         this.#count--;
       } else {
-        this.#next[entry] = kept;
-        kept = entry;
+        this.#next[entry] = -1;
+        if (keptLast < 0) kept = entry;
+        else this.#next[keptLast] = entry;
+        keptLast = entry;
       }
       entry = next;
     }
