@@ -60,8 +60,8 @@ export class Calendar {
   }
 
   /**
-   * Unlinks all effects of a window and returns the one added first; walk on with `next`, then give all back
-   * with `release`.
+   * Unlinks all effects of a window and returns the one added first; walk on with `next`, then give
+   * all back with `release`.
    */
   take(window: number): number {
     const slot = window % RING;
