@@ -43,16 +43,16 @@ export const PLAIN: EngineDebug = {
   translations: false,
   repeats: false,
 };
-/** A tenth of a second: no program here needs a tenth of it. */
-const PROGRESS_LIMIT_PS = 1e11;
+/** 5 ms: no program here needs a tenth of it. */
+const PROGRESS_LIMIT_PS = 5e9;
 
-interface Prepared {
+export interface Prepared {
   readonly machine: Machine;
   readonly booted: BootedCase;
   readonly spec: EngineSpec;
 }
 
-function prepare(theCase: RandomCase, threads: Threads, debug: EngineDebug): Prepared {
+export function prepare(theCase: RandomCase, threads: Threads, debug: EngineDebug): Prepared {
   const machine = machineOf(theCase);
   const activeCpus = activeCpusOf(theCase, machine);
   const booted = bootCase(machine);
