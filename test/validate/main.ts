@@ -1,0 +1,34 @@
+/**
+ * `npm run validate [-- --json] [--full]`: published figures beside emulated ones. Writes
+ * test/reports/validation.md; --full runs the published sizes (hours) and writes
+ * validation-full.md instead. Exits with 2 if a figure that must come back does not.
+ */
+
+import { writeFileSync } from 'node:fs';
+import { packageRoot } from '../../src/base/package-root.ts';
+import { dirtyLog } from './dirty-log.ts';
+import { latencyTiers } from './latency-tiers.ts';
+import { asJson, asMarkdown, asText, type Validation } from './report.ts';
+import { comesBack } from './row.ts';
+
+async function main(argv: readonly string[]): Promise<number> {
+  const unknown = argv.find((word) => word !== '--json' && word !== '--full');
+  if (unknown !== undefined) {
+    process.stderr.write(
+      `validate: '${unknown}' is unknown\nusage: npm run validate -- [--json] [--full]\n`,
+    );
+    return 1;
+  }
+  const full = argv.includes('--full');
+  process.stderr.write('validate: latencies by tier\n');
+  const tiers = await latencyTiers();
+  process.stderr.write('validate: dirty logging, 1 to 48 vCPUs\n');
+  const validation: Validation = { tiers, dirtyLog: await dirtyLog(full) };
+  const page = full ? 'validation-full.md' : 'validation.md';
+  writeFileSync(new URL(`test/reports/${page}`, packageRoot()), asMarkdown(validation));
+  const text = argv.includes('--json') ? asJson(validation) : asText(validation);
+  process.stdout.write(`${text}\n`);
+  return tiers.some((row) => comesBack(row) === false) ? 2 : 0;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,177 @@
+/** The validation as text, as JSON, and as the page test/reports/validation.md. */
+
+import { formatBytes } from '../../src/base/units.ts';
+import type { DirtyLog } from './dirty-log.ts';
+import { misfits } from './misfits.ts';
+import { PUBLISHED_BYTES_PER_VCPU, VCPUS } from './published-dirty-log.ts';
+import { comesBack, type Row, ratioOf } from './row.ts';
+
+export interface Validation {
+  readonly tiers: readonly Row[];
+  readonly dirtyLog: DirtyLog;
+}
+
+export function asJson({ tiers, dirtyLog }: Validation): string {
+  const rows = [...tiers, ...dirtyLog.rows].map((row) => [
+    row.name,
+    {
+      value: row.emulated,
+      unit: row.unit,
+      published: row.published,
+      ratio: ratioOf(row),
+      kind: row.kind,
+      comesBack: comesBack(row),
+      machineHash: row.machineHash,
+    },
+  ]);
+  return JSON.stringify(Object.fromEntries(rows), null, 2);
+}
+
+interface Table {
+  readonly title: string;
+  readonly lines: readonly string[];
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+}
+
+export function asText(validation: Validation): string {
+  return tablesOf(validation)
+    .map(({ title, lines, header, rows }) =>
+      [title, ...lines, '', ...aligned([header, ...rows])].join('\n'),
+    )
+    .join('\n\n');
+}
+
+export function asMarkdown(validation: Validation): string {
+  const sections = tablesOf(validation).map(({ title, lines, header, rows }) => {
+    const table = [header, header.map(() => '---'), ...rows].map(
+      (cells) => `| ${cells.join(' | ')} |`,
+    );
+    return [`## ${title}`, '', ...lines, '', ...table].join('\n');
+  });
+  const head = [
+    '# Validation: published figures beside emulated ones',
+    '',
+    'Written by `npm run validate`. A machine hash names the parameters that a figure was emulated',
+    'with; `numalab machine show NAME` prints them with their sources.',
+  ];
+  return `${[head.join('\n'), ...sections].join('\n\n')}\n`;
+}
+
+function tablesOf(validation: Validation): Table[] {
+  const { tiers, dirtyLog } = validation;
+  return [tiersTable(tiers), dirtyLogTable(dirtyLog), misfitTable(validation)];
+}
+
+function tiersTable(tiers: readonly Row[]): Table {
+  const figures = tiers.filter(({ kind }) => kind === 'figure');
+  const back = figures.filter((row) => comesBack(row) === true).length;
+  return {
+    title: 'Latencies by tier, arm64 machines',
+    lines: [
+      'memory_latency and core_to_core against the figures that the machines are described with:',
+      `${back} of ${figures.length} figures published as one number come back within 5 %.`,
+      'Ranges (by their middle) and estimates are shown without a verdict.',
+    ],
+    header: ['figure', 'kind', 'profile ns', 'emulated ns', 'ratio', 'within 5 %', 'machine'],
+    rows: tiers.map((row) => [
+      row.note.endsWith('4K pages') ? `${row.name} (4K pages)` : row.name,
+      row.kind,
+      row.published.toFixed(2),
+      row.emulated.toFixed(2),
+      ratioOf(row).toFixed(3),
+      verdict(row),
+      row.machineHash.slice(0, 12),
+    ]),
+  };
+}
+
+function verdict(row: Row): string {
+  const back = comesBack(row);
+  if (back === null) return '';
+  return back ? 'yes' : 'no';
+}
+
+function dirtyLogTable({ rows, factor, bytesPerVcpu }: DirtyLog): Table {
+  const scale =
+    bytesPerVcpu === PUBLISHED_BYTES_PER_VCPU
+      ? ''
+      : `; emulated with ${formatBytes(bytesPerVcpu)} per vCPU`;
+  const find = (series: string, vcpus: number, machine: string): Row =>
+    rows.find(({ name }) => name === `dirtyLog.${series}.${vcpus}.${machine}`)!;
+  const hashes = ['bundled', 'fitted'].map((machine) =>
+    find('before', 1, machine).machineHash.slice(0, 12),
+  );
+  const body = ['before', 'after'].flatMap((series) =>
+    VCPUS.map((vcpus) => {
+      const bundled = find(series, vcpus, 'bundled');
+      const fitted = find(series, vcpus, 'fitted');
+      return [
+        series,
+        String(vcpus),
+        fitted.published.toFixed(0),
+        bundled.emulated.toFixed(0),
+        ratioOf(bundled).toFixed(2),
+        fitted.emulated.toFixed(0),
+        ratioOf(fitted).toFixed(2),
+        fitted.kind,
+      ];
+    }),
+  );
+  return {
+    title: 'Dirty logging before and after parallel stage-2 faults',
+    lines: [
+      'O. Upton, "KVM: arm64: Parallel stage-2 fault handling" v1 (6.0-rc3, host not named):',
+      `dirty_log_perf_test -s anonymous_thp -m 2 -b 4G -v N, ns per fault over all vCPUs${scale}.`,
+      'before = --like v6.0, after = --like v6.2, on ampere_altra_1p_q80.',
+      `Fitted: one factor on software path lengths, ${factor}, from 1 and 2 vCPUs of both series;`,
+      'everything else is predicted. "bundled" is the machine as it is, nothing fitted.',
+      `Machines: bundled ${hashes[0]}, fitted ${hashes[1]}.`,
+      ...speedups(find),
+    ],
+    header: ['series', 'vCPUs', 'published', 'bundled', 'ratio', 'fitted', 'ratio', 'kind'],
+    rows: body,
+  };
+}
+
+function speedups(find: (series: string, vcpus: number, machine: string) => Row): string[] {
+  const gain = (vcpus: number, figure: (row: Row) => number, machine: string): string =>
+    (figure(find('before', vcpus, machine)) / figure(find('after', vcpus, machine))).toFixed(2);
+  const published = (row: Row): number => row.published;
+  const emulated = (row: Row): number => row.emulated;
+  return [1, 48].map(
+    (vcpus) =>
+      `Gain of the series at ${vcpus} vCPU${vcpus === 1 ? '' : 's'}: published ` +
+      `x${gain(vcpus, published, 'fitted')}, emulated x${gain(vcpus, emulated, 'bundled')} ` +
+      `(bundled), x${gain(vcpus, emulated, 'fitted')} (fitted).`,
+  );
+}
+
+function misfitTable({ tiers, dirtyLog }: Validation): Table {
+  const found = misfits([...tiers, ...dirtyLog.rows]);
+  const byReason = new Map<string, Row[]>();
+  for (const { row, reason } of found) {
+    byReason.set(reason, [...(byReason.get(reason) ?? []), row]);
+  }
+  return {
+    title: 'Misfits',
+    lines: ['Figures off by more than 5 %, predictions by more than 20 %, and why.'],
+    header: ['figures', 'ratios', 'reason'],
+    rows: [...byReason].map(([reason, rows]) => [
+      rows.length === 1 ? rows[0]!.name : `${rows[0]!.name} and ${rows.length - 1} more`,
+      [...new Set(rows.map((row) => ratioOf(row).toFixed(2)))].sort().join(' '),
+      reason,
+    ]),
+  };
+}
+
+function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  const last = widths.length - 1;
+  return rows.map((row) =>
+    row
+      .map((cell, column) => (column === last ? cell : cell.padEnd(widths[column]!)))
+      .join('  ')
+      .trimEnd(),
+  );
+}
