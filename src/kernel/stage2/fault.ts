@@ -11,8 +11,7 @@
  * failure of the emulated program), no MTE, no nested guests, no device memory.
  */
 
-import { assert } from '../../base/assert.ts';
-import { CheckError } from '../../base/errors.ts';
+import { BugError, CheckError } from '../../base/errors.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { FaultKind } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
@@ -24,7 +23,7 @@ import { s2AttributesHi, s2AttributesLo } from '../../translation/stage2-descrip
 import { EAGAIN } from '../base/errno.ts';
 import { topUpMemcache } from '../base/memcache.ts';
 import { srcuReadLock, srcuReadUnlock } from '../base/srcu.ts';
-import { addressOf, alignDown } from './address.ts';
+import { addressOf, alignDown, powerOfTwo } from './address.ts';
 import { markPageDirty } from './dirty-bitmap.ts';
 import { mappingShift } from './mapping-size.ts';
 import { findSlot, readActiveSet, SlotFlag } from './memslots.ts';
@@ -59,7 +58,11 @@ export function* handleGuestAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu): Program {
   const ipa = alignDown(addressOf(ipaHi, ipaLo), vm.pageBytes);
   cpu.count(Counter.FaultsStage2, 1);
   cpu.spend(Cost.FaultDecode);
-  refuseUnexpected(cpu, vm, kind, level, ipa);
+  const known =
+    kind === FaultKind.Translation ||
+    kind === FaultKind.Permission ||
+    kind === FaultKind.AccessFlag;
+  if (!known) throw unexpectedFault(cpu, vm, kind, level, ipa);
   yield* srcuReadLock(cpu, vm.image.srcu);
   const srcuIndex = cpu.ret;
   yield* readActiveSet(cpu, vm.kvmHi, vm.field.memslots);
@@ -92,17 +95,12 @@ export function* handleGuestAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu): Program {
   cpu.spend(Cost.FaultFinish);
 }
 
-function refuseUnexpected(cpu: Cpu, vm: Vm, kind: number, level: number, ipa: number): void {
+function unexpectedFault(cpu: Cpu, vm: Vm, kind: number, level: number, ipa: number): Error {
   const where = `cpu ${cpu.id}, ${vm.image.name}, IPA 0x${ipa.toString(16)}, level ${level}`;
   if (kind === FaultKind.TlbConflict) {
-    throw new CheckError(`TLB conflict abort at ${where}: fatal for Linux`);
+    return new CheckError(`TLB conflict abort at ${where}: fatal for Linux`);
   }
-  assert(
-    kind === FaultKind.Translation ||
-      kind === FaultKind.Permission ||
-      kind === FaultKind.AccessFlag,
-    `unsupported FSC kind ${kind} at ${where}`,
-  );
+  return new BugError(`unsupported FSC kind ${kind} at ${where}`);
 }
 
 /** read_lock(&kvm->mmu_lock) or write_lock, timed. */
@@ -180,7 +178,7 @@ function* userMemAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu, fault: Fault): Program {
     cpu.count(Counter.FaultsRetried, 1);
     return;
   }
-  assert(result === 0, `user_mem_abort of IPA 0x${ipa.toString(16)} ends with ${result}`);
+  if (result !== 0) throw new BugError(`user_mem_abort ends with ${result}`);
   if (writable && logging) yield* markPageDirty(cpu, slot, offset);
 }
 
@@ -210,7 +208,7 @@ function* mapOrRelax(
   const modes = vm.options.faults === 'parallel' ? Walk.Shared : 0;
   yield* mappingShift(cpu, vm, slot, offset, logging, permission ? granuleShift : 0, found.entry);
   const shift = cpu.ret;
-  const bytes = 2 ** shift;
+  const bytes = powerOfTwo(shift);
   let permissions = PERM_READ;
   if (writable) permissions |= PERM_WRITE;
   if (execute || vm.dic) permissions |= PERM_EXEC;

@@ -15,7 +15,7 @@ import { Order } from '../../cpu/operations.ts';
 import type { BootMemory } from '../../memory/boot.ts';
 import { type Address, addBytes, LINEAR_MAP_HI, toLinear } from '../../memory/physical-address.ts';
 import { PAGE_BYTES, PageField, STRUCT_PAGE_BYTES } from '../base/struct-page.ts';
-import { addressOf } from './address.ts';
+import { addressOf, alignDown, powerOfTwo } from './address.ts';
 import type { Backing } from './backing.ts';
 import type { HugePool } from './huge-pool.ts';
 import { type BootTables, structPageLo } from './struct-page-of.ts';
@@ -37,7 +37,7 @@ export const HostEntry = {
 export const HOST_ENTRY_FLAGS = PAGE_BYTES - 1;
 
 export const PMD_SHIFT = 21;
-const PUD_SHIFT = 30;
+const PUD_BYTES = 2 ** 30;
 const ENTRIES_PER_TABLE = 512;
 /** Linux: 8 per possible CPU, hashed by file and page. */
 export const HUGETLB_FAULT_MUTEXES = 256;
@@ -115,7 +115,7 @@ export function bootHostTable(boot: BootMemory, request: HostTableRequest): Host
   const regionShift = Math.max(PMD_SHIFT, backing.unitShift);
   const regions = Math.ceil(bytes / 2 ** regionShift);
   const upper = boot.allocateNamed(`${name}: pmd`, node, regions * 8, 64);
-  const gibibytes = Math.ceil((regions * 2 ** regionShift) / 2 ** PUD_SHIFT);
+  const gibibytes = Math.ceil((regions * 2 ** regionShift) / PUD_BYTES);
   const locks = boot.allocateNamed(`${name}: pmd->ptl`, node, gibibytes * 64);
   const fileLock = boot.allocateNamed(`${name}: i_pages.xa_lock`, node, 64);
   const mutexBytes = backing.kind === 'hugetlb' ? HUGETLB_FAULT_MUTEXES * 64 : 64;
@@ -160,12 +160,12 @@ function bootFrames(boot: BootMemory, request: HostTableRequest, upper: Address)
 
 /** Reads the upper entry for an offset in the slot. */
 export function* readUpper(cpu: Cpu, host: HostTable, offset: number, out: HostEntryRead): Program {
-  const region = Math.floor(offset / 2 ** host.regionShift);
+  const region = Math.floor(offset / powerOfTwo(host.regionShift));
   out.entryHi = host.hi;
   out.entryLo = (host.upper + region * 8) | 0;
   out.shift = host.regionShift;
   out.lockHi = host.hi;
-  out.lockLo = (host.upperLocks + Math.floor(offset / 2 ** PUD_SHIFT) * 64) | 0;
+  out.lockLo = (host.upperLocks + Math.floor(offset / PUD_BYTES) * 64) | 0;
   while (!cpu.load64(out.entryHi, out.entryLo, Order.Acquire)) yield;
   out.hi = cpu.hi;
   out.lo = cpu.lo;
@@ -182,7 +182,7 @@ export function* readLower(
   const tableHi = out.hi | LINEAR_MAP_HI;
   const tableLo = out.lo & ~HOST_ENTRY_FLAGS;
   const shift = host.backing.unitShift === 16 ? 16 : 12;
-  const index = Math.floor(offset / 2 ** shift) % 2 ** (PMD_SHIFT - shift);
+  const index = Math.floor(offset / powerOfTwo(shift)) % powerOfTwo(PMD_SHIFT - shift);
   assert(index < ENTRIES_PER_TABLE, 'a lower table has 512 entries');
   out.entryHi = tableHi;
   out.entryLo = (tableLo + index * 8) | 0;
@@ -221,6 +221,7 @@ export function* storeEntry(cpu: Cpu, entry: HostEntryRead, hi: number, lo: numb
 
 /** Physical address of the frame behind an offset. */
 export function frameOf(entry: HostEntryRead, offset: number): number {
-  const inside = offset % 2 ** entry.shift;
-  return addressOf(entry.hi, entry.lo & ~HOST_ENTRY_FLAGS) + inside - (inside % PAGE_BYTES);
+  const unit = powerOfTwo(entry.shift);
+  const inside = offset - alignDown(offset, unit);
+  return addressOf(entry.hi, entry.lo & ~HOST_ENTRY_FLAGS) + alignDown(inside, PAGE_BYTES);
 }

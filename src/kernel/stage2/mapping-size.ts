@@ -6,6 +6,7 @@
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
+import { alignDown, powerOfTwo } from './address.ts';
 import { HostEntry, type HostEntryRead, PMD_SHIFT, readUpper } from './host-table.ts';
 import type { SlotImage, Vm } from './vm.ts';
 
@@ -14,8 +15,8 @@ const PUD_SHIFT = 30;
 
 /** Is the block around the offset inside the slot, and aligned alike in guest and host? */
 function fitsSlot(slot: SlotImage, offset: number, shift: number): boolean {
-  const bytes = 2 ** shift;
-  const start = Math.floor(offset / bytes) * bytes;
+  const bytes = powerOfTwo(shift);
+  const start = alignDown(offset, bytes);
   return slot.baseIpa % bytes === 0 && start + bytes <= slot.bytes;
 }
 

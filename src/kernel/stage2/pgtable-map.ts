@@ -27,7 +27,7 @@ import {
   S2_PERMISSION_MASK_LO,
 } from '../../translation/stage2-descriptors.ts';
 import { E2BIG, EAGAIN, ENOMEM } from '../base/errno.ts';
-import { addressHi, addressLo } from './address.ts';
+import { addressHi, addressLo, powerOfTwo } from './address.ts';
 import { cleanMappedPage } from './cache-maintenance.ts';
 import { makeEntry, tryBreakEntry } from './pgtable-entry.ts';
 import { type Visit, Walk, type Walker, walkTables } from './pgtable-walk.ts';
@@ -82,7 +82,7 @@ function physicalAt(visit: Visit, request: MapRequest): number {
 function leafAllowed(vm: Vm, visit: Visit, request: MapRequest): boolean {
   if (request.forcePages && visit.level < LAST_LEVEL) return false;
   if (!isLeafLevel(vm.granule, visit.level)) return false;
-  const bytes = 2 ** levelShift(vm.granule, visit.level);
+  const bytes = powerOfTwo(levelShift(vm.granule, visit.level));
   if (bytes > visit.endIpa - visit.ipa) return false;
   return physicalAt(visit, request) % bytes === 0 && visit.ipa % bytes === 0;
 }
@@ -111,7 +111,14 @@ function* tryLeaf(cpu: Cpu, vm: Vm, visit: Visit, request: MapRequest): Program 
     return;
   }
   if ((visit.flags & Walk.SkipCmo) === 0) {
-    yield* cleanMappedPage(cpu, vm, physical, 2 ** levelShift(vm.granule, visit.level), hi, lo);
+    yield* cleanMappedPage(
+      cpu,
+      vm,
+      physical,
+      powerOfTwo(levelShift(vm.granule, visit.level)),
+      hi,
+      lo,
+    );
   }
   yield* makeEntry(cpu, vm, visit, hi, lo);
   cpu.ret = 0;

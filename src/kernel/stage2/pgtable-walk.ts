@@ -20,7 +20,7 @@ import {
 } from '../../translation/granule.ts';
 import { EAGAIN, ERANGE } from '../base/errno.ts';
 import { rcuReadLock, rcuReadUnlock } from '../base/rcu.ts';
-import { alignDown, alignUp } from './address.ts';
+import { alignDown, alignUp, powerOfTwo } from './address.ts';
 import type { Vm } from './vm.ts';
 
 /** kvm_pgtable_walk_flags. */
@@ -66,7 +66,7 @@ export function* walkTables(cpu: Cpu, vm: Vm, ipa: number, bytes: number, walker
   const { granule } = vm;
   const start = alignDown(ipa, vm.pageBytes);
   const end = alignUp(start + bytes, vm.pageBytes);
-  if (end > 2 ** vm.ipaBits) {
+  if (end > powerOfTwo(vm.ipaBits)) {
     cpu.ret = -ERANGE;
     return;
   }
@@ -75,7 +75,7 @@ export function* walkTables(cpu: Cpu, vm: Vm, ipa: number, bytes: number, walker
   while (!cpu.load64(vm.kvmHi, vm.field.pgd, Order.Relaxed)) yield;
   const rootHi = cpu.hi | LINEAR_MAP_HI;
   const rootLo = cpu.lo;
-  const rootEntries = 2 ** (vm.ipaBits - levelShift(granule, vm.startLevel));
+  const rootEntries = 1 << (vm.ipaBits - levelShift(granule, vm.startLevel));
   yield* walkSubtree(cpu, granule, rootHi, rootLo, vm.startLevel, rootEntries, start, end, walker);
   if (shared) {
     const result = cpu.ret;
@@ -93,8 +93,8 @@ export function walkUnlinked(
   level: number,
   walker: Walker,
 ): Program {
-  const entries = 2 ** granule.entriesShift;
-  const bytes = entries * 2 ** levelShift(granule, level);
+  const entries = 1 << granule.entriesShift;
+  const bytes = entries * powerOfTwo(levelShift(granule, level));
   return walkSubtree(cpu, granule, tableHi, tableLo, level, entries, 0, bytes, walker);
 }
 
@@ -113,7 +113,7 @@ function* walkSubtree(
   const { flags } = walker;
   const visits: Visit[] = [];
   const remaining: number[] = [];
-  const tableEntries = 2 ** granule.entriesShift;
+  const tableEntries = 1 << granule.entriesShift;
   let level = topLevel;
   let ipa = start;
   visits[level] = newVisit(tableHi, tableLo, level, flags, start, end);
@@ -151,7 +151,8 @@ function* walkSubtree(
     }
     const shift = levelShift(granule, level);
     if (!isTable(visit.oldLo, level)) {
-      ipa = alignDown(ipa, 2 ** shift) + 2 ** shift;
+      const bytes = powerOfTwo(shift);
+      ipa = alignDown(ipa, bytes) + bytes;
       visit.entryLo = (visit.entryLo + DESCRIPTOR_BYTES) | 0;
       remaining[level]!--;
       continue;
@@ -171,7 +172,8 @@ function* walkSubtree(
  * Moves a visit from the start of its table to the entry for an address; entries left from there.
  */
 function enterTable(visit: Visit, ipa: number, shift: number, entries: number): number {
-  const index = Math.floor(ipa / 2 ** shift) % entries;
+  const entry = Math.floor(ipa / powerOfTwo(shift));
+  const index = entry - alignDown(entry, entries);
   visit.entryLo = (visit.entryLo + index * DESCRIPTOR_BYTES) | 0;
   return entries - index;
 }

@@ -45,7 +45,7 @@ export function* getTablePage(cpu: Cpu, vm: Vm, entryHi: number, entryLo: number
 export function* putTablePage(cpu: Cpu, vm: Vm, entryHi: number, entryLo: number): Program {
   const count = structLo(vm, entryHi, entryLo) + PageField.RefCount;
   while (!cpu.add32(entryHi, count, -1, Order.Release)) yield;
-  assert(cpu.lo > 1, `a stage-2 table drops entry ${cpu.lo} of 1 + its entries`);
+  assert(cpu.lo > 1, 'a stage-2 table drops an entry that it has not');
 }
 
 /** page_count of a table (physical address); result in cpu.lo. */
@@ -64,7 +64,7 @@ export function* takeTablePage(cpu: Cpu, source: TableSource): Program {
 /** Frees a table without counted entries. */
 export function* freeTablePage(cpu: Cpu, vm: Vm, paHi: number, paLo: number): Program {
   yield* tablePageCount(cpu, vm, paHi, paLo);
-  assert(cpu.lo === 1, `a stage-2 table is freed with ${cpu.lo - 1} entries`);
+  assert(cpu.lo === 1, 'a stage-2 table is freed with entries');
   cpu.event(EventKind.TablePageFreed, paHi, paLo);
   cpu.count(Counter.TablePagesFreed, 1);
   if (isBootTable(vm.image.bootTables, paHi | LINEAR_MAP_HI, paLo)) return;
