@@ -16,7 +16,9 @@ export interface Assignment {
 }
 
 export interface ResolvedParameters {
-  /** Every parameter of the tables, defaults included. '' = left to the machine and other options. */
+  /**
+   * Every parameter of the tables, defaults included. '' = left to the machine and other options.
+   */
   readonly values: Parameters;
   /** Names (not aliases) that the user gave. */
   readonly given: ReadonlySet<string>;

@@ -61,7 +61,10 @@ export class RandomStream {
     return sum >>> 0;
   }
 
-  /** An integer in [0, bound), bound at most 2^32; by multiplication, bias below 2^-20 for small bounds. */
+  /**
+   * An integer in [0, bound), bound at most 2^32; by multiplication, bias below 2^-20 for small
+   * bounds.
+   */
   below(bound: number): number {
     return Math.floor((this.uint32() * bound) / 0x1_0000_0000);
   }

@@ -46,7 +46,9 @@ export function threeDigits(value: number): string {
   return value.toPrecision(3);
 }
 
-/** "4K", "2M", "1G": the largest power-of-1024 suffix that divides exactly, as kernel parameters. */
+/**
+ * "4K", "2M", "1G": the largest power-of-1024 suffix that divides exactly, as kernel parameters.
+ */
 export function formatBytes(bytes: number): string {
   const scales: readonly [number, string][] = [
     [TIB, 'T'],

@@ -1,7 +1,7 @@
 /**
  * The home's record of its lines: who owns, who shares, from when the line is free again, and the
- * FIFO of requests that wait for it. One 64-byte record per line up to 256 CPUs, dropped when it says
- * nothing (ER-D11): the directory stays as small as the private caches.
+ * FIFO of requests that wait for it. One 64-byte record per line up to 256 CPUs, dropped when it
+ * says nothing (ER-D11): the directory stays as small as the private caches.
  *
  * `sharers` is a superset: shared victims leave silently.
  */

@@ -1,7 +1,7 @@
 /**
- * The clocks of a home agent: ports of its slices, memory channel, outgoing links, and the times that
- * the machine gives for ways and transfers. Every resource is a "free at" time, taken in order of
- * service; they delay grants, never losses (ER-D14, ER-D15).
+ * The clocks of a home agent: ports of its slices, memory channel, outgoing links, and the times
+ * that the machine gives for ways and transfers. Every resource is a "free at" time, taken in
+ * order of service; they delay grants, never losses (ER-D14, ER-D15).
  */
 
 import { hash32, seedHalves } from '../base/random.ts';

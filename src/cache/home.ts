@@ -1,10 +1,11 @@
 /**
- * The home agent of a node: every transfer of a line between CPUs passes through it, as requests that
- * it serves in order of emulated time, one FIFO per line. What a service does is in line-service.ts;
- * this file decides when a request is served.
+ * The home agent of a node: every transfer of a line between CPUs passes through it, as requests
+ * that it serves in order of emulated time, one FIFO per line. What a service does is in
+ * line-service.ts; this file decides when a request is served.
  *
- * - One ownership change of a line at a time: an exclusive request waits until every grant before it
- *   is acknowledged; shared ones are pipelined and wait only until the data is here (ER-D1, D2).
+ * - One ownership change of a line at a time: an exclusive request waits until every grant before
+ *   it is acknowledged; shared ones are pipelined and wait only until the data is here (ER-D1,
+ *   D2).
  * - Strict FIFO per line: a read behind a waiting write waits (ER-D3).
  * - A write-back counts only from the owner on record (ER-D8).
  */
@@ -32,7 +33,9 @@ export class Home {
     this.lines = new LineService(node, machine, seed, port);
   }
 
-  /** A request arrives. `hadCopy`: the CPU held a shared copy when it asked. `bytes`: pages only. */
+  /**
+   * A request arrives. `hadCopy`: the CPU held a shared copy when it asked. `bytes`: pages only.
+   */
   request(
     cpu: number,
     timePs: number,

@@ -1,7 +1,8 @@
 /**
- * Last-level cache of a node: tags of lines whose home is this node (system-level cache at the home,
- * as on Arm's mesh). Filled by memory reads, dirty victims and downgrades; round-robin replacement in
- * each set; it never forces lines out of private caches. A dirty victim costs the memory channel.
+ * Last-level cache of a node: tags of lines whose home is this node (system-level cache at the
+ * home, as on Arm's mesh). Filled by memory reads, dirty victims and downgrades; round-robin
+ * replacement in each set; it never forces lines out of private caches. A dirty victim costs the
+ * memory channel.
  */
 
 import { assert } from '../base/assert.ts';

@@ -1,7 +1,7 @@
 /**
- * What a home does when it serves a request for a line: the table of the directory protocol (ER 1.2).
- * Each case computes the time of the grant, posts the losses, and says from when the line is free
- * for shared and for exclusive requests.
+ * What a home does when it serves a request for a line: the table of the directory protocol (ER
+ * 1.2). Each case computes the time of the grant, posts the losses, and says from when the line is
+ * free for shared and for exclusive requests.
  *
  * Invariant, asserted: a grant is never earlier than a loss of the line plus the way from the loser
  * to the winner.
@@ -180,8 +180,8 @@ export class LineService {
 
   /**
    * A page of memory without bytes in one service: waits until its lines are free, removes every
-   * copy, takes channel time for all of it. The CPU adds the cost per line itself. Returns from when
-   * the lines are free again; their records stay until then.
+   * copy, takes channel time for all of it. The CPU adds the cost per line itself. Returns from
+   * when the lines are free again; their records stay until then.
    */
   servePage(cpu: number, paHi: number, paLo: number, bytes: number, now: number): number {
     this.transactions++;

@@ -1,7 +1,7 @@
 /**
- * Completeness of dirty logging (invariant I5): once a page has been write-protected and the flush after it
- * is complete, no guest writes through a translation that was read before the protection. Every later
- * store then faults, and the fault marks the page.
+ * Completeness of dirty logging (invariant I5): once a page has been write-protected and the flush
+ * after it is complete, no guest writes through a translation that was read before the protection.
+ * Every later store then faults, and the fault marks the page.
  *
  * Stores between protection and flush are legal: user space copies the page only after the ioctl.
  */

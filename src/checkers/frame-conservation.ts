@@ -1,7 +1,7 @@
 /**
- * Conservation of frames (ER-S7): no frame is handed out while somebody holds it or part of it, none
- * is given back twice, and blocks come back as they went out. What is in use at the end is what was
- * handed out and not given back.
+ * Conservation of frames (ER-S7): no frame is handed out while somebody holds it or part of it,
+ * none is given back twice, and blocks come back as they went out. What is in use at the end is
+ * what was handed out and not given back.
  *
  * Frames that boot code handed out before time 0 are not known: the first event of such a frame may
  * be that it is freed.

@@ -1,10 +1,10 @@
 /**
- * Use of freed memory through a TLB: a translation that was read from tables before its frame was freed
- * is not used after (I4 as the kernel means it: unmap, TLBI, DSB, then free). This is what a missing
- * TLBI, one that reaches only the issuer, or one for the wrong address comes to.
+ * Use of freed memory through a TLB: a translation that was read from tables before its frame was
+ * freed is not used after (I4 as the kernel means it: unmap, TLBI, DSB, then free). This is what a
+ * missing TLBI, one that reaches only the issuer, or one for the wrong address comes to.
  *
- * Entries that merely stay are legal: nobody invalidates those of a dead VMID before it is used again.
- * So are more restrictive entries after a local TLBI. The linear map is not looked at.
+ * Entries that merely stay are legal: nobody invalidates those of a dead VMID before it is used
+ * again. So are more restrictive entries after a local TLBI. The linear map is not looked at.
  */
 
 import { EventKind } from '../cpu/operations.ts';

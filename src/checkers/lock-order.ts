@@ -1,7 +1,8 @@
 /**
  * The order in which locks are taken inside each other, by address, as lockdep keeps it by class
- * (kernel/locking/lockdep.c); an acquisition that only tries waits for nobody and adds nothing. A circle in it may be a deadlock, or is not, if another lock or the
- * program's phases keep its CPUs apart: so it is information and never a violation.
+ * (kernel/locking/lockdep.c); an acquisition that only tries waits for nobody and adds nothing. A
+ * circle in it may be a deadlock, or is not, if another lock or the program's phases keep its CPUs
+ * apart: so it is information and never a violation.
  */
 
 import { EventKind } from '../cpu/operations.ts';

@@ -3,9 +3,10 @@
  * has one writer or readers, is released by the CPU that holds it, and by nobody twice. What a CPU
  * still holds when all programs have ended is a violation too.
  *
- * Locks report an acquisition after the access that makes it true and a release before (lock-events.ts),
- * so in emulated time a hand-over never looks like two owners. Sleeping locks belong to the CPU, as
- * no task moves between CPUs; up_read by another than the reader is not modelled.
+ * Locks report an acquisition after the access that makes it true and a release before
+ * (lock-events.ts), so in emulated time a hand-over never looks like two owners. Sleeping locks
+ * belong to the CPU, as no task moves between CPUs; up_read by another than the reader is not
+ * modelled.
  */
 
 import { EventKind } from '../cpu/operations.ts';

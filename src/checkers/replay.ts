@@ -1,7 +1,7 @@
 /**
- * Judges a run from the logs of its CPUs: merges them in the order of (emulated time, CPU) and feeds
- * every oracle. Logs depend on emulated times alone, so the verdict is the same for any number of
- * worker threads.
+ * Judges a run from the logs of its CPUs: merges them in the order of (emulated time, CPU) and
+ * feeds every oracle. Logs depend on emulated times alone, so the verdict is the same for any
+ * number of worker threads.
  *
  * What is not covered: text replicas, executable memory, kexec and the linear map (I6 to I9) have
  * oracles of their own when those systems exist. I2's hardware half holds by construction: a locked

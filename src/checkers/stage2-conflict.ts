@@ -1,11 +1,13 @@
 /**
- * Break-before-make of stage 2 over all CPUs (invariant I1; Arm ARM D8.16.1): a CPU fills a translation
- * of an IPA while another CPU still holds one with another output address (one of them writable), or
- * in another size on a machine without FEAT_BBM. Then the entry was changed from valid to valid, or
- * the break was not flushed before the make. One CPU's own entries are translation-watch.ts's work.
+ * Break-before-make of stage 2 over all CPUs (invariant I1; Arm ARM D8.16.1): a CPU fills a
+ * translation of an IPA while another CPU still holds one with another output address (one of them
+ * writable), or in another size on a machine without FEAT_BBM. Then the entry was changed from
+ * valid to valid, or the break was not flushed before the make. One CPU's own entries are
+ * translation-watch.ts's work.
  *
- * Only stage 2, and only under one root: there every change of output is broken and flushed under a
- * lock or a locked entry. The host's stage 1 may map a page again before an earlier unmap is flushed
+ * Only stage 2, and only under one root: there every change of output is broken and flushed under
+ * a lock or a locked entry. The host's stage 1 may map a page again before an earlier unmap is
+ * flushed
  * (madvise beside a fault), so nothing is said about it.
  */
 

@@ -1,11 +1,11 @@
 /**
- * Lifetime of table pages (invariant I3): a table page that was freed is read by nobody, neither by a
- * hardware walker nor by a program, until it is handed out again; and a page that is freed by RCU is
- * freed after every read-side section that was open when it was unlinked (the ghost of ER-R1: exact
- * sections beside the program's own grace periods).
+ * Lifetime of table pages (invariant I3): a table page that was freed is read by nobody, neither
+ * by a hardware walker nor by a program, until it is handed out again; and a page that is freed by
+ * RCU is freed after every read-side section that was open when it was unlinked (the ghost of
+ * ER-R1: exact sections beside the program's own grace periods).
  *
- * A table page that the program frees at once, under a lock that keeps all walkers out, is not unlinked
- * by RCU and only the first half holds for it.
+ * A table page that the program frees at once, under a lock that keeps all walkers out, is not
+ * unlinked by RCU and only the first half holds for it.
  */
 
 import { EventKind } from '../cpu/operations.ts';

@@ -1,14 +1,14 @@
 /**
- * Stale translations and break-before-make on one CPU, checked as they happen (domain.md 7.9: I1, I4;
- * Arm ARM D8.14, D8.16). Once a TLBI has taken effect on a CPU,
+ * Stale translations and break-before-make on one CPU, checked as they happen (domain.md 7.9: I1,
+ * I4; Arm ARM D8.14, D8.16). Once a TLBI has taken effect on a CPU,
  * - no TLB or walk cache of it holds an entry that the TLBI takes;
  * - no walk that began before fills an entry (ER-X2);
  * - no access that was translated before is performed (ER-X3).
  * And a fill never meets a valid entry for the same address that maps elsewhere, or in another size
  * on a CPU without FEAT_BBM.
  *
- * That TLBIs take effect everywhere before the issuer's DSB is done is counted in dvm-watch.ts; what
- * programs forget to invalidate shows in the replay of the translation log.
+ * That TLBIs take effect everywhere before the issuer's DSB is done is counted in dvm-watch.ts;
+ * what programs forget to invalidate shows in the replay of the translation log.
  */
 
 import { PERM_WRITE } from '../translation/descriptors.ts';
@@ -104,7 +104,9 @@ export class TranslationWatch {
     this.#newGlobal = global;
   }
 
-  /** A valid entry makes way for the incoming one: it is evicted, or stands for the same address. */
+  /**
+   * A valid entry makes way for the incoming one: it is evicted, or stands for the same address.
+   */
   replaced(tlb: WatchedTlb, i: number): void {
     const entry = this.#new;
     const shift = smaller(entry[3]!, entry[4]!);
@@ -142,7 +144,9 @@ export class TranslationWatch {
     return 'fills a translation while another of the same address with another size is valid';
   }
 
-  /** Row of an entry that is no copy of another level's; `first`: an L1 TLB, filled before the L2. */
+  /**
+   * Row of an entry that is no copy of another level's; `first`: an L1 TLB, filled before the L2.
+   */
   rowOfFill(tlb: WatchedTlb, i: number, first: boolean): number {
     if (first) this.#checkPassed(tlb, i);
     const context = tlb.context[i]!;

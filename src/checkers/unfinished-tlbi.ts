@@ -3,7 +3,8 @@
  * translation of the very memory, and the CPU that frees has not waited. Whether somebody used the
  * memory in between is chance; that nobody waited is not.
  *
- * TLBIs that a kernel leaves without DSB on purpose (the access flag's) are for pages that it keeps.
+ * TLBIs that a kernel leaves without DSB on purpose (the access flag's) are for pages that it
+ * keeps.
  */
 
 import type { EarlyFree } from './dvm-watch.ts';

@@ -1,8 +1,8 @@
 /**
- * Two or more runs side by side. Runs share their seeds (common random numbers: one seed gives every
- * variant the same inputs), so ratios are taken seed by seed and summed up as a geometric mean with
- * the least and greatest seed. Values shown beside them are of all seeds merged, for the picture
- * only: the replicate is the seed.
+ * Two or more runs side by side. Runs share their seeds (common random numbers: one seed gives
+ * every variant the same inputs), so ratios are taken seed by seed and summed up as a geometric
+ * mean with the least and greatest seed. Values shown beside them are of all seeds merged, for the
+ * picture only: the replicate is the seed.
  *
  * There is no verdict yet: the spread over seeds is not a confidence interval, and the report says
  * so.

@@ -27,7 +27,9 @@ import type {
   Tlbi,
 } from './operations.ts';
 
-/** What a program yields: nothing ("repeat my attempt later") or a program to run first (a call). */
+/**
+ * What a program yields: nothing ("repeat my attempt later") or a program to run first (a call).
+ */
 export type Program = Generator<Program | undefined, void, undefined>;
 
 /** Makes the program of an exception vector or an interrupt handler. */
@@ -106,7 +108,9 @@ export interface Cpu {
   zeroLine(aHi: number, aLo: number): boolean;
   /** DC CIVAC: the line ends uncached everywhere. */
   cleanInvalidateLine(aHi: number, aLo: number): boolean;
-  /** Whole naturally aligned pages in one attempt; only for memory without bytes (see backedBytes). */
+  /**
+   * Whole naturally aligned pages in one attempt; only for memory without bytes (see backedBytes).
+   */
   zeroPage(aHi: number, aLo: number, bytes: number): boolean;
   copyPage(dHi: number, dLo: number, sHi: number, sLo: number, bytes: number): boolean;
   cleanInvalidatePage(aHi: number, aLo: number, bytes: number): boolean;
@@ -126,7 +130,9 @@ export interface Cpu {
   /** Performed when every TLBI that this CPU issued before is acknowledged by all its receivers. */
   dsb(scope: Scope): boolean;
   ipi(target: number, vector: number): boolean;
-  /** SEV-like message to a CPU in idle(). Never lost: a wake before idle() makes it return at once. */
+  /**
+   * SEV-like message to a CPU in idle(). Never lost: a wake before idle() makes it return at once.
+   */
   wake(target: number): boolean;
   /** Performed after a wake or an interrupt. */
   idle(): boolean;
@@ -137,13 +143,19 @@ export interface Cpu {
   /** Switches the translation regime (kernel code enters and leaves the guest with it). */
   setRegime(regime: Regime): void;
   readonly regime: Regime;
-  /** Installs the program for synchronous exceptions to a level (Level.El2: stage-2; Level.Host: own stage-1). */
+  /**
+   * Installs the program for synchronous exceptions to a level (Level.El2: stage-2; Level.Host:
+   * own stage-1).
+   */
   setVector(level: Level, handler: Handler): void;
   /** Installs the program for an interrupt vector. */
   setInterrupt(vector: number, handler: Handler): void;
   /** Valid in an exception handler. Exception.far* = faulting VA, hpfar* = faulting IPA (page). */
   readonly exception: Exception;
-  /** In a handler: the refused attempt counts as performed with ok = false when it is next repeated. */
+  /**
+   * In a handler: the refused attempt counts as performed with ok = false when it is next
+   * repeated.
+   */
   skipAttempt(): void;
   /** Time for a cost named in the machine profile. */
   spend(cost: Cost): void;

@@ -1,6 +1,8 @@
 /** The closed lists that the CPU operations take as arguments. Plain numbers on hot paths. */
 
-/** Memory order of an access: what it means in the Arm memory model, and documentation of a lock. */
+/**
+ * Memory order of an access: what it means in the Arm memory model, and documentation of a lock.
+ */
 export const Order = {
   Relaxed: 0,
   Acquire: 1,
@@ -38,11 +40,16 @@ export type Scope = (typeof Scope)[keyof typeof Scope];
 export const Regime = { Host: 0, Guest: 1 } as const;
 export type Regime = (typeof Regime)[keyof typeof Regime];
 
-/** Where a synchronous exception is taken: own stage-1 faults of the host; exits of a guest to EL2. */
+/**
+ * Where a synchronous exception is taken: own stage-1 faults of the host; exits of a guest to EL2.
+ */
 export const Level = { Host: 0, El2: 1, Guest: 2 } as const;
 export type Level = (typeof Level)[keyof typeof Level];
 
-/** TTBR0/TTBR1: host roots. Vttbr: stage-2 root (tag = VMID). Guest*: roots in the guest regime (IPA). */
+/**
+ * TTBR0/TTBR1: host roots. Vttbr: stage-2 root (tag = VMID). Guest*: roots in the guest regime
+ * (IPA).
+ */
 export const Register = { Ttbr0: 0, Ttbr1: 1, Vttbr: 2, GuestTtbr0: 3, GuestTtbr1: 4 } as const;
 export type Register = (typeof Register)[keyof typeof Register];
 
@@ -93,7 +100,10 @@ export function isBroadcast(operation: Tlbi): boolean {
   );
 }
 
-/** Fault status codes without the level (Arm ARM, ISS encoding for data aborts): FSC = kind | level. */
+/**
+ * Fault status codes without the level (Arm ARM, ISS encoding for data aborts): FSC = kind |
+ * level.
+ */
 export const FaultKind = {
   AddressSize: 0b000000,
   Translation: 0b000100,

@@ -118,7 +118,9 @@ export interface Machine {
   /** WFE: from loss of the line to the new request, and the spread of the fan-out. */
   readonly wakePs: number;
   readonly wakeSpreadPs: number;
-  /** DVM: service per operation at each agent, least time to acknowledge, stall of each receiver. */
+  /**
+   * DVM: service per operation at each agent, least time to acknowledge, stall of each receiver.
+   */
   readonly dvmServicePs: number;
   readonly dvmAckPs: number;
   readonly dvmStallPs: number;

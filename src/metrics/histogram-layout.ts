@@ -1,8 +1,8 @@
 /**
- * Bucket layout of HdrHistogram with 3 significant digits and unit 1 ns (Gil Tene; the arithmetic is
- * that of AbstractHistogram.countsArrayIndex): 2,048 linear buckets, then 1,024 per power of two, so
- * that a bucket is never wider than a thousandth of its values. Only Math.clz32 and shifts: no
- * transcendental function, whose last bit may differ between JavaScript engines.
+ * Bucket layout of HdrHistogram with 3 significant digits and unit 1 ns (Gil Tene; the arithmetic
+ * is that of AbstractHistogram.countsArrayIndex): 2,048 linear buckets, then 1,024 per power of
+ * two, so that a bucket is never wider than a thousandth of its values. Only Math.clz32 and
+ * shifts: no transcendental function, whose last bit may differ between JavaScript engines.
  *
  * Deviation: values above HIGHEST_NS have no bucket; the recorder counts them apart.
  */

@@ -10,7 +10,9 @@ import { bucketHighestNs, bucketIndex, HIGHEST_NS } from './histogram-layout.ts'
 import { ALL, type HistogramData } from './recorder.ts';
 import type { HistogramSummary } from './result.ts';
 
-/** A percentile with fewer samples beyond it is not given: it would be an accident, not a figure. */
+/**
+ * A percentile with fewer samples beyond it is not given: it would be an accident, not a figure.
+ */
 export const SAMPLES_BEYOND = 10;
 
 /** The percentiles of every report, each as a fraction of whole numbers. */

@@ -14,7 +14,10 @@ export function noteAcquired(cpu: Cpu, hi: number, lo: number, contended: boolea
   countAcquisition(cpu, contended);
 }
 
-/** Before noting an acquisition that would have given up instead of waiting: no deadlock hangs on it. */
+/**
+ * Before noting an acquisition that would have given up instead of waiting: no deadlock hangs on
+ * it.
+ */
 export function noteTried(cpu: Cpu, hi: number, lo: number): void {
   cpu.event(EventKind.LockTried, hi, lo);
 }

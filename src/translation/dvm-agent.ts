@@ -1,9 +1,10 @@
 /**
- * DVM agent of a node: carries TLB and instruction-cache maintenance to the CPUs. One operation at a
- * time at the machine's rate; an operation goes to the issuer's own agent first, from there to every
- * other agent, and takes effect on the CPUs of each node on a grid boundary. A Sync (what DSB sends)
- * is an operation like the others; its acknowledgements are what the DSB waits for. Since agents are
- * FIFO, an acknowledged Sync means that every operation of the same CPU before it has taken effect.
+ * DVM agent of a node: carries TLB and instruction-cache maintenance to the CPUs. One operation at
+ * a time at the machine's rate; an operation goes to the issuer's own agent first, from there to
+ * every other agent, and takes effect on the CPUs of each node on a grid boundary. A Sync (what
+ * DSB sends) is an operation like the others; its acknowledgements are what the DSB waits for.
+ * Since agents are FIFO, an acknowledged Sync means that every operation of the same CPU before it
+ * has taken effect.
  *
  * The engine acknowledges, not the program: also for CPUs that are blocked, parked, masked or done.
  */

@@ -1,6 +1,6 @@
 /**
- * Host memory of a large machine: 192 CPUs on 2 nodes, each touching 1 GiB of its own once per 4 KiB
- * page, 50 million pages in all. The figure is the peak of the process.
+ * Host memory of a large machine: 192 CPUs on 2 nodes, each touching 1 GiB of its own once per 4
+ * KiB page, 50 million pages in all. The figure is the peak of the process.
  */
 
 import { GIB } from '../../src/base/units.ts';

@@ -1,6 +1,6 @@
 /**
- * Reads of private memory: hits in 32 KiB and random reads over 1 GiB, each beside the same reads of
- * a plain array. 4 KiB pages, so that TLB, walk cache and page tables take part.
+ * Reads of private memory: hits in 32 KiB and random reads over 1 GiB, each beside the same reads
+ * of a plain array. 4 KiB pages, so that TLB, walk cache and page tables take part.
  */
 
 import { GIB, KIB } from '../../src/base/units.ts';

@@ -1,7 +1,7 @@
 /**
- * Events in order of emulated time, the only scheduler of the naive engine: a binary heap. Events of
- * one time are ordered by a list of numbers (what kind of event first, then that kind's own rule),
- * and only what the rules call equal by the order in which it was pushed.
+ * Events in order of emulated time, the only scheduler of the naive engine: a binary heap. Events
+ * of one time are ordered by a list of numbers (what kind of event first, then that kind's own
+ * rule), and only what the rules call equal by the order in which it was pushed.
  */
 
 export interface NaiveEvent {

@@ -3,8 +3,8 @@
  * interrupts, and the attempt under way. An attempt is a small program of its own that is suspended
  * where it must wait and thrown away when an interrupt or a handler comes between.
  *
- * An attempt's steps happen at the moment (event time) that the CPU's clock shows, never earlier: so
- * the heap alone orders what CPUs do to each other.
+ * An attempt's steps happen at the moment (event time) that the CPU's clock shows, never earlier:
+ * so the heap alone orders what CPUs do to each other.
  */
 
 import { assert } from '../../src/base/assert.ts';

@@ -1,6 +1,6 @@
 /**
- * Memory accesses of a CPU of the naive engine: private caches, requests to homes, grants and losses,
- * and one access from translation to performance, written as one sequential program.
+ * Memory accesses of a CPU of the naive engine: private caches, requests to homes, grants and
+ * losses, and one access from translation to performance, written as one sequential program.
  */
 
 import { mix32 } from '../../src/base/random.ts';

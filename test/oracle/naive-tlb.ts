@@ -196,8 +196,9 @@ export function takesStage2(m: Maintenance, vmid: number, base: number, shift: n
 
 /**
  * Must what is under way at the address start over? `top` and `low`: sizes of the largest and the
- * smallest descriptor that it rests on (of an access: the leaf's size, twice). Errs on the safe side:
- * addresses are compared whatever the ASID, and a guest rests on every stage-2 entry of its VM.
+ * smallest descriptor that it rests on (of an access: the leaf's size, twice). Errs on the safe
+ * side: addresses are compared whatever the ASID, and a guest rests on every stage-2 entry of its
+ * VM.
  */
 export function takesWalk(
   m: Maintenance,

@@ -1,6 +1,6 @@
 /**
- * Translation in a CPU of the naive engine: registers, two levels of TLB, the walk, faults, and what
- * TLB maintenance does to entries and to the access or walk under way.
+ * Translation in a CPU of the naive engine: registers, two levels of TLB, the walk, faults, and
+ * what TLB maintenance does to entries and to the access or walk under way.
  */
 
 import { BugError } from '../../src/base/errors.ts';
@@ -141,7 +141,9 @@ export abstract class NaiveTranslation extends NaiveCore {
     this.underWay = { kind: 'access', tag: this.tag, va, top: shift, low: shift };
   }
 
-  /** Physical address and the size of the stage-1 leaf, or the fault. Begins at the CPU's moment. */
+  /**
+   * Physical address and the size of the stage-1 leaf, or the fault. Begins at the CPU's moment.
+   */
   protected *translation(va: number, access: Access): Micro<TlbEntry | Fault> {
     this.marked = false;
     this.underWay = null;

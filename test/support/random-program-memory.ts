@@ -185,7 +185,9 @@ function remappedPage(
   };
 }
 
-/** The same frames in every CPU's space; some without access flag, some writable-clean, one block. */
+/**
+ * The same frames in every CPU's space; some without access flag, some writable-clean, one block.
+ */
 function userPages(
   boot: BootMemory,
   tables: readonly TranslationTable[],

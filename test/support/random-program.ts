@@ -1,7 +1,7 @@
 /**
- * A random program: a machine, its memory, and for every CPU a list of steps, all from one seed, so
- * that any thread can build the same. The first active CPU stays awake until all others are done and
- * wakes whoever sleeps, so programs end (unless an engine loses something).
+ * A random program: a machine, its memory, and for every CPU a list of steps, all from one seed,
+ * so that any thread can build the same. The first active CPU stays awake until all others are
+ * done and wakes whoever sleeps, so programs end (unless an engine loses something).
  */
 
 import { RandomStream } from '../../src/base/random.ts';

@@ -1,7 +1,7 @@
 /**
  * Effects that take place on window boundaries (lost lines, DVM operations), by window: a ring of
- * lists over one pool. Losses of one window commute (ER-T8b); DVM operations come out in the order in
- * which they went in, the order of service, whatever other windows were taken in between.
+ * lists over one pool. Losses of one window commute (ER-T8b); DVM operations come out in the order
+ * in which they went in, the order of service, whatever other windows were taken in between.
  */
 
 const RING = 64;

@@ -1,6 +1,6 @@
 /**
- * Shared control words of a run: barrier, abort, and what workers publish at a meeting. Every offset
- * is here and nowhere else.
+ * Shared control words of a run: barrier, abort, and what workers publish at a meeting. Every
+ * offset is here and nowhere else.
  */
 
 /** Int32 indices into EngineBuffers.control; a cache line apart. */
@@ -22,7 +22,9 @@ export const Published = {
   Doubles: 16,
 } as const;
 
-/** Ends a run from outside (the main thread) or from a worker that failed; the first reason stays. */
+/**
+ * Ends a run from outside (the main thread) or from a worker that failed; the first reason stays.
+ */
 export function raiseAbort(control: SharedArrayBuffer, reason: number = Abort.WorkerFailed): void {
   const words = new Int32Array(control);
   Atomics.compareExchange(words, Control.Abort, Abort.None, reason);

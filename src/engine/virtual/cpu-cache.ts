@@ -1,6 +1,7 @@
 /**
  * The private caches of a CPU and its conversation with the homes: L1D and unified L2 (inclusive),
- * L1I (not coherent, not included). A CPU touches a line's content only while its L2 holds the line.
+ * L1I (not coherent, not included). A CPU touches a line's content only while its L2 holds the
+ * line.
  *
  * One request at a time; a hit costs arithmetic, a miss writes one request and blocks the CPU until
  * the grant, which performs the access that asked for it before the line can be lost again (ER-D5).

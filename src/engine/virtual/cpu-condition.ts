@@ -1,8 +1,8 @@
 /**
- * Conditional loads (smp_cond_load, WFE): the CPU parks on its line, and the engine itself evaluates
- * the condition on each new value; the program is resumed only when it holds. Load and sleep are one
- * attempt, performed while the line is held, so any later change must take the line away, and any
- * invalidation of the line wakes (ER-W1). The herd's reads are real traffic (ER-W4).
+ * Conditional loads (smp_cond_load, WFE): the CPU parks on its line, and the engine itself
+ * evaluates the condition on each new value; the program is resumed only when it holds. Load and
+ * sleep are one attempt, performed while the line is held, so any later change must take the line
+ * away, and any invalidation of the line wakes (ER-W1). The herd's reads are real traffic (ER-W4).
  */
 
 import { RequestKind } from '../../cache/line-state.ts';

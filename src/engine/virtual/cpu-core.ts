@@ -28,7 +28,9 @@ export interface CpuEnvironment {
   readonly memory: PhysicalMemory;
   readonly fabric: Fabric;
   readonly recorder: Recorder;
-  /** When each CPU of the worker can act next: side by side, because every window reads them all. */
+  /**
+   * When each CPU of the worker can act next: side by side, because every window reads them all.
+   */
   readonly nextTimes: Float64Array;
   readonly witness: OrderWitness | null;
   /** Which pages are or were tables, for checkers; null: checks are off. */

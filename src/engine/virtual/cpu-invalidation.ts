@@ -1,6 +1,7 @@
 /**
- * What a TLBI does to a CPU: entries go from the TLBs and walk caches, and what is under way is marked.
- * A marked walk starts over and never fills (ER-X2), a marked access translates again (ER-X3).
+ * What a TLBI does to a CPU: entries go from the TLBs and walk caches, and what is under way is
+ * marked. A marked walk starts over and never fills (ER-X2), a marked access translates again
+ * (ER-X3).
  */
 
 import { Regime, Tlbi } from '../../cpu/operations.ts';

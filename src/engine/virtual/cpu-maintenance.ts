@@ -2,8 +2,8 @@
  * Barriers, TLB maintenance and whole-page operations of a CPU: what it sends to the DVM agents and
  * the homes beside loads and stores.
  *
- * A DSB waits for the TLBIs that this CPU issued before (ER-X6): it sends one Sync after them and is
- * performed when every agent's acknowledgement counts.
+ * A DSB waits for the TLBIs that this CPU issued before (ER-X6): it sends one Sync after them and
+ * is performed when every agent's acknowledgement counts.
  */
 
 import { assert } from '../../base/assert.ts';

@@ -9,7 +9,10 @@ import { Cost } from '../../machine/costs.ts';
 import { AccessCpu } from './cpu-access.ts';
 
 export class MemoryCpu extends AccessCpu {
-  /** Additional time of a read-modify-write on an owned line; after a grant the transfer is the cost. */
+  /**
+   * Additional time of a read-modify-write on an owned line; after a grant the transfer is the
+   * cost.
+   */
   protected chargeAtomic(): void {
     if (this.clock !== this.grantedAt) this.spend(Cost.Atomic);
   }

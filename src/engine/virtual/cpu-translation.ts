@@ -349,7 +349,9 @@ export class TranslatingCpu extends RegimeCpu {
     this.raise(w.faultKind | w.faultLevel, w.vaHi, w.vaLo, w.faultInStage2, w.ipaHi, w.ipaLo);
   }
 
-  /** A cached entry denies the access: no walk is made (a stale, more restrictive one faults too). */
+  /**
+   * A cached entry denies the access: no walk is made (a stale, more restrictive one faults too).
+   */
   #permissionFault(
     tlb: Tlb,
     i: number,

@@ -23,7 +23,9 @@ export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
 /** worker, kind, time, target (node or CPU), cpu, hi, lo, a, b, c (c may be a time) */
 export const MESSAGE_DOUBLES = 10;
 
-/** Bounded by what can be under way between two meetings: grants and losses per CPU, few windows. */
+/**
+ * Bounded by what can be under way between two meetings: grants and losses per CPU, few windows.
+ */
 export function outboxCapacity(cpuCount: number): number {
   return Math.max(4096, 64 * cpuCount);
 }

@@ -58,7 +58,9 @@ export class Meeting {
     }
   }
 
-  /** True if the generation changed while spinning. Stops spinning for a while if it mostly fails. */
+  /**
+   * True if the generation changed while spinning. Stops spinning for a while if it mostly fails.
+   */
   #spin(generation: number): boolean {
     if (!this.#maySpin) return false;
     if (this.#resting > 0) {

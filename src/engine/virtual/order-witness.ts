@@ -1,7 +1,8 @@
 /**
- * Debug check (ER-T12b): every backed line keeps the emulated time of its last read and last write in
- * the order in which the host performed them. A read earlier than the last write, or a write earlier
- * than the last access, means that the host ran accesses to one line out of emulated order.
+ * Debug check (ER-T12b): every backed line keeps the emulated time of its last read and last write
+ * in the order in which the host performed them. A read earlier than the last write, or a write
+ * earlier than the last access, means that the host ran accesses to one line out of emulated
+ * order.
  */
 
 import { BugError } from '../../base/errors.ts';

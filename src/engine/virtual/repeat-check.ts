@@ -2,8 +2,8 @@
  * Debug check: a refused attempt is repeated unchanged. The interface's one rule; a program that
  * tries something else after a refusal would run differently on every engine.
  *
- * Wraps the attempts of one CPU as own properties of the object, so nothing of it is on the paths of
- * a run without the check. Handlers run in between: each depth of the program stack has its own
+ * Wraps the attempts of one CPU as own properties of the object, so nothing of it is on the paths
+ * of a run without the check. Handlers run in between: each depth of the program stack has its own
  * pending attempt.
  */
 

@@ -1,7 +1,8 @@
 /**
  * Decides when windows run. A worker that shares no node runs all windows up to the common horizon
- * (earliest pending time anywhere + the least hop between nodes of different workers) and then meets
- * the others once; workers that share nodes meet twice per window, between CPU and home phase.
+ * (earliest pending time anywhere + the least hop between nodes of different workers) and then
+ * meets the others once; workers that share nodes meet twice per window, between CPU and home
+ * phase.
  *
  * The result depends on emulated times alone: never on when workers meet or how many there are.
  */

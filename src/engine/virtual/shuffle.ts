@@ -1,6 +1,6 @@
 /**
- * Debug switch (ER-T12): shuffles what must not matter, the order of CPUs in a window and of homes on
- * a worker. The digest must not move.
+ * Debug switch (ER-T12): shuffles what must not matter, the order of CPUs in a window and of homes
+ * on a worker. The digest must not move.
  */
 
 import { RandomStream } from '../../base/random.ts';

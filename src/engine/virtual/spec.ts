@@ -95,7 +95,9 @@ export interface CpuResult {
 
 export interface SymbolTraffic {
   readonly name: string;
-  /** Lines granted to CPUs of the home's own node / of other nodes, cache-to-cache transfers only. */
+  /**
+   * Lines granted to CPUs of the home's own node / of other nodes, cache-to-cache transfers only.
+   */
   readonly local: number;
   readonly remote: number;
 }

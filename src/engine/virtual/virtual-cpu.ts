@@ -1,6 +1,6 @@
 /**
- * An emulated CPU of the virtual engine: the Cpu interface over caches, TLBs and clock, the stack of
- * programs, exceptions and interrupts, and the loop that runs it through a window.
+ * An emulated CPU of the virtual engine: the Cpu interface over caches, TLBs and clock, the stack
+ * of programs, exceptions and interrupts, and the loop that runs it through a window.
  *
  * Interrupts are taken between attempts, never while a granted line waits to be used (ER-I2); a
  * parked or half-translated attempt is dropped and repeated after the handler.
@@ -61,7 +61,9 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
     while (this.nextPs < this.windowEnd) this.#advance();
   }
 
-  /** A message left this CPU in a lengthened window: the rest of the machine must see it in time. */
+  /**
+   * A message left this CPU in a lengthened window: the rest of the machine must see it in time.
+   */
   endWindowBy(windowEnd: number): void {
     if (windowEnd >= this.windowEnd) return;
     this.windowEnd = windowEnd;

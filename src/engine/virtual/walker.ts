@@ -1,12 +1,13 @@
 /**
- * Hardware page-table walker of one CPU: stage 1 of the host, or stage 1 and 2 of a guest, as a chain
- * of descriptor reads through the L2 cache (the walker's port is at the L2), each of which may miss
- * and block the CPU (ER-X1). Its state lives here between attempts; the program merely repeats.
+ * Hardware page-table walker of one CPU: stage 1 of the host, or stage 1 and 2 of a guest, as a
+ * chain of descriptor reads through the L2 cache (the walker's port is at the L2), each of which
+ * may miss and block the CPU (ER-X1). Its state lives here between attempts; the program merely
+ * repeats.
  *
  * Follows the translation process of the Arm ARM (D8.2, pseudocode AArch64.Translate): the table
  * addresses of a guest's stage 1 are IPAs and pass stage 2 themselves. Access flag and dirty state
- * are updated by read-modify-writes of the descriptor's line where the CPU has FEAT_HAFDBS: both for
- * stage 1, the access flag alone for stage 2 (KVM sets VTCR_EL2.HA and not HD).
+ * are updated by read-modify-writes of the descriptor's line where the CPU has FEAT_HAFDBS: both
+ * for stage 1, the access flag alone for stage 2 (KVM sets VTCR_EL2.HA and not HD).
  */
 
 import { FaultKind } from '../../cpu/operations.ts';

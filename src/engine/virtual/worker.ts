@@ -182,7 +182,9 @@ export class Worker implements Fabric, HomePort, DvmPort {
     this.runHomes(end);
   }
 
-  /** The CPU phase: boundary effects, then every CPU up to the boundary. Returns the window's end. */
+  /**
+   * The CPU phase: boundary effects, then every CPU up to the boundary. Returns the window's end.
+   */
   runCpus(window: number, horizonPs: number): number {
     this.windows++;
     this.#window = window;
