@@ -38,7 +38,7 @@ export function* topUpMemcache(
   minimum: number,
   capacity = MEMCACHE_CAPACITY,
 ): Program {
-  assert(minimum <= capacity, `memcache of ${capacity} asked for ${minimum}`);
+  assert(minimum <= capacity, 'a memcache is asked for more than it holds');
   while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
   let count = cpu.lo;
   cpu.ret = 0;

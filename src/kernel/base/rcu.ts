@@ -33,7 +33,7 @@ export function* rcuReadUnlock(cpu: Cpu): Program {
   const nesting = ownWord(cpu, RcuCpu.Nesting);
   while (!cpu.load32(hi, nesting, Order.Relaxed)) yield;
   const depth = cpu.lo;
-  assert(depth > 0, `cpu ${cpu.id}: rcu_read_unlock() without rcu_read_lock()`);
+  assert(depth > 0, 'rcu_read_unlock() without rcu_read_lock()');
   if (depth === 1) cpu.event(EventKind.RcuReadUnlock, 0, 0);
   while (!cpu.store32(hi, nesting, depth - 1, Order.Release)) yield;
 }
@@ -52,7 +52,7 @@ export function* rcuEnterIdle(cpu: Cpu): Program {
   const watching = ownWord(cpu, RcuCpu.Watching);
   const hi = cpu.perCpuHi(cpu.id);
   while (!cpu.add32(hi, watching, 1, Order.SequentiallyConsistent)) yield;
-  assert((cpu.lo & 1) === 1, `cpu ${cpu.id} enters RCU idle twice`);
+  assert((cpu.lo & 1) === 1, 'a CPU enters RCU idle twice');
 }
 
 /** Leaves it (ct_kernel_enter): no access of later sections is performed before. */
@@ -60,7 +60,7 @@ export function* rcuExitIdle(cpu: Cpu): Program {
   const watching = ownWord(cpu, RcuCpu.Watching);
   const hi = cpu.perCpuHi(cpu.id);
   while (!cpu.add32(hi, watching, 1, Order.SequentiallyConsistent)) yield;
-  assert((cpu.lo & 1) === 0, `cpu ${cpu.id} leaves RCU idle without having entered it`);
+  assert((cpu.lo & 1) === 0, 'a CPU leaves RCU idle without having entered it');
 }
 
 /** A momentary quiescent state outside read-side sections (rcu_momentary_eqs, cond_resched). */
