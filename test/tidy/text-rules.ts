@@ -6,7 +6,7 @@ import { filesBelow, ROOT, type SourceFile } from './project.ts';
 
 const FILE_LINES_MAX = 400;
 const LINE_COLUMNS_MAX = 100;
-/** A room with more files than this explains itself. */
+/** A folder with more files than this explains itself. */
 const FILES_WITHOUT_README = 12;
 
 export function longFiles(file: SourceFile): string[] {
@@ -71,18 +71,18 @@ export function deadFiles(files: readonly SourceFile[]): string[] {
     .map(({ path }) => `${path}:1: nothing of the program reaches this file`);
 }
 
-/** Rooms that are large enough to need a README.md, by their folder of src or workloads. */
+/** Folders that are large enough to need a README.md, of their own or of the room around them. */
 export function roomsWithoutReadme(files: readonly SourceFile[]): string[] {
   const counts = new Map<string, number>();
   for (const { path } of files) {
-    const [top, second, third] = path.split('/');
-    if (top !== 'src' || third === undefined) continue;
-    const room = `${top}/${second}`;
-    counts.set(room, (counts.get(room) ?? 0) + 1);
+    const folder = dirname(path);
+    if (folder.startsWith('src/')) counts.set(folder, (counts.get(folder) ?? 0) + 1);
   }
+  const explained = (folder: string): boolean =>
+    folder !== 'src' && (exists(`${folder}/README.md`) || explained(dirname(folder)));
   return [...counts]
-    .filter(([room, count]) => count > FILES_WITHOUT_README && !exists(`${room}/README.md`))
-    .map(([room, count]) => `${room}: ${count} files and no README.md`);
+    .filter(([folder, count]) => count > FILES_WITHOUT_README && !explained(folder))
+    .map(([folder, count]) => `${folder}: ${count} files and no README.md`);
 }
 
 /** Files that a README names and that are not there. */
