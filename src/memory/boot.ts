@@ -60,8 +60,9 @@ export class BootMemory {
     const start = alignUp(this.#backedNext[home]!, alignment);
     if (start + bytes > this.#backedEnd[home]!) {
       throw new UserError(
-        `node ${home} is out of emulated memory with contents: ${formatBytes(this.memory.backedBytes)} ` +
-          'are set aside per node; lower the number of CPUs or the memory of the workload',
+        `node ${home} is out of emulated memory with contents: ` +
+          `${formatBytes(this.memory.backedBytes)} are set aside per node; ` +
+          'lower the number of CPUs or the memory of the workload',
       );
     }
     this.#backedNext[home] = start + bytes;

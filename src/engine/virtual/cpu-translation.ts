@@ -21,7 +21,7 @@ import type { CpuEnvironment } from './cpu-core.ts';
 import { EMPTY_ZONE, NO_PAGE_HI, RegimeCpu } from './cpu-regime.ts';
 import { Phase, WaitFor } from './cpu-state.ts';
 import { makeTranslationArrays } from './translation-arrays.ts';
-import { type StageRoot, Walker, WalkResult } from './walker.ts';
+import { Walker, WalkResult } from './walker.ts';
 
 // Pages used lately: a direct-mapped copy of L1 TLB entries cut to 4 KiB, eight words a slot.
 const SLOT_MASK = 63;
@@ -237,12 +237,8 @@ export class TranslatingCpu extends RegimeCpu {
       this.roots[register]!,
       this.roots[Register.Vttbr]!,
     );
-    this.#watchWalk(this.roots[guest ? Register.Vttbr : register]!);
-  }
-
-  /** For checkers: a walk from this root begins now. */
-  #watchWalk(root: StageRoot): void {
-    this.watch?.translations.walkStarts(root.hi, root.lo);
+    const outermost = this.roots[guest ? Register.Vttbr : register]!;
+    this.watch?.translations.walkStarts(outermost.hi, outermost.lo);
   }
 
   /** True: the walk is done and its entry is in `l1` and the L2 TLB, index in #filled. */
@@ -251,7 +247,8 @@ export class TranslatingCpu extends RegimeCpu {
     if (walker.marked) {
       this.walkLineHere = false;
       walker.restart();
-      this.#watchWalk(walker.outermostRoot);
+      const { hi, lo } = walker.outermostRoot;
+      this.watch?.translations.walkStarts(hi, lo);
     }
     const result = walker.run();
     if (result === WalkResult.Blocked) {

@@ -28,8 +28,9 @@ export class OrderWitness {
     const lastWrite = times[at + 1]!;
     if (timePs < lastWrite || (write && timePs < lastRead)) {
       throw new BugError(
-        `order witness: CPU ${cpu} ${write ? 'writes' : 'reads'} line ${(at / 2).toString(16)} of ` +
-          `node ${nodeOf(paHi)} at ${timePs} ps after a read at ${lastRead} and a write at ${lastWrite}`,
+        `order witness: CPU ${cpu} ${write ? 'writes' : 'reads'} line ` +
+          `${(at / 2).toString(16)} of node ${nodeOf(paHi)} at ${timePs} ps, ` +
+          `after a read at ${lastRead} and a write at ${lastWrite}`,
       );
     }
     if (write) times[at + 1] = timePs;

@@ -12,6 +12,7 @@ import { assert } from '../../base/assert.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Published, raiseAbort } from './control.ts';
 import { NEVER } from './cpu-state.ts';
+import { deliver } from './deliver.ts';
 import { readOutbox } from './mailbox.ts';
 import { Meeting } from './meeting.ts';
 import type { CpuResult, Ending, EngineSpec, WorkerResult } from './spec.ts';
@@ -68,7 +69,7 @@ class WorkerRun {
     this.#worker = new Worker(spec, index);
     this.#published = new Float64Array(spec.buffers.minima);
     this.#outboxes = spec.buffers.outboxes.map((buffer) => new Float64Array(buffer));
-    this.#deliver = (words, at) => this.#worker.deliver(words, at);
+    this.#deliver = (words, at) => deliver(this.#worker.roads, words, at);
   }
 
   run(makeProgram: (cpu: Cpu) => Program | null): WorkerResult {
@@ -86,7 +87,7 @@ class WorkerRun {
     for (let count = 0; ; count++) {
       if (count % ABORT_CHECK_WINDOWS === 0) this.#lookAround();
       const earliest = worker.earliest();
-      this.#progressPs = worker.lastProgressPs;
+      this.#progressPs = worker.roads.lastProgressPs;
       if (this.#ended(earliest)) return;
       worker.runWindow(Math.floor(earliest / grid), this.#stopPs());
     }
@@ -97,7 +98,7 @@ class WorkerRun {
     const worker = this.#worker;
     const grid = this.#spec.machine.gridPs;
     const hop = leastHopBetweenWorkers(this.#spec);
-    worker.outbox.open(this.#parity);
+    worker.roads.outbox.open(this.#parity);
     for (;;) {
       const earliest = this.#meet();
       if (this.#ended(earliest)) return;
@@ -116,7 +117,7 @@ class WorkerRun {
   #runSplit(): void {
     const worker = this.#worker;
     const grid = this.#spec.machine.gridPs;
-    worker.outbox.open(this.#parity);
+    worker.roads.outbox.open(this.#parity);
     for (;;) {
       const earliest = this.#meet();
       if (this.#ended(earliest)) return;
@@ -134,11 +135,14 @@ class WorkerRun {
     const published = this.#published;
     const parity = this.#parity;
     const mine = worker.index * Published.Doubles + parity * Published.Parity;
-    published[mine + Published.Earliest] = Math.min(worker.earliest(), worker.outbox.earliestPs);
-    published[mine + Published.Progress] = worker.lastProgressPs;
+    published[mine + Published.Earliest] = Math.min(
+      worker.earliest(),
+      worker.roads.outbox.earliestPs,
+    );
+    published[mine + Published.Progress] = worker.roads.lastProgressPs;
     if (this.meeting.meetings % ABORT_CHECK_WINDOWS === 0) this.meeting.checkAbort();
     this.#show();
-    worker.outbox.close();
+    worker.roads.outbox.close();
     this.meeting.wait();
     let earliest = NEVER;
     for (let other = 0; other < workerCount; other++) {
@@ -149,7 +153,7 @@ class WorkerRun {
       readOutbox(this.#outboxes[other]!, parity, machine.cpuCount, worker.index, this.#deliver);
     }
     this.#parity = 1 - parity;
-    worker.outbox.open(this.#parity);
+    worker.roads.outbox.open(this.#parity);
     return earliest;
   }
 
@@ -165,7 +169,7 @@ class WorkerRun {
     if (now - this.#shownAtMs < SHOW_INTERVAL_MS) return;
     this.#shownAtMs = now;
     const worker = this.#worker;
-    this.#observe(worker.lastProgressPs, worker.marks, worker.accesses());
+    this.#observe(worker.roads.lastProgressPs, worker.roads.marks, worker.accesses());
   }
 
   /** No window that starts here or later runs unless an operation completes before. */

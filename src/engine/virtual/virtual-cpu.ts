@@ -201,7 +201,8 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
       const { exception: e } = this;
       throw new BugError(
         `CPU ${this.id} takes an exception without a handler: FSC 0x${e.fsc.toString(16)} at ` +
-          `${hex(e.farHi)}${hex(e.farLo)}${e.write ? ' (write)' : ''}, level ${level}, ${this.clock} ps`,
+          `${hex(e.farHi)}${hex(e.farLo)}${e.write ? ' (write)' : ''}, level ${level}, ` +
+          `${this.clock} ps`,
       );
     }
     this.counters[Counter.Exceptions] = this.counters[Counter.Exceptions]! + 1;

@@ -25,7 +25,6 @@ import {
   PTE_AF,
 } from '../../translation/descriptors.ts';
 import {
-  type Granule,
   levelShift,
   sizeMaskHi,
   sizeMaskLo,
@@ -35,27 +34,11 @@ import {
 import { S1_READ_ONLY, s1IsGlobal, s1Permissions } from '../../translation/stage1-descriptors.ts';
 import { combinePermissions, s2Permissions } from '../../translation/stage2-descriptors.ts';
 import type { WalkCache } from '../../translation/walk-cache.ts';
+import type { StageRoot, WalkPort } from './walk-port.ts';
 
 /** What a walk came to. */
 export const WalkResult = { Blocked: 0, Done: 1, Fault: 2 } as const;
 export type WalkResult = (typeof WalkResult)[keyof typeof WalkResult];
-
-/** What the walker needs of its CPU. */
-export interface WalkPort {
-  readonly clock: number;
-  /** True: the descriptor's line is held (exclusively if `write` is 1) and its time charged. */
-  walkRead(paHi: number, paLo: number, write: number): boolean;
-  zoneOf(paHi: number, paLo: number): Int32Array;
-}
-
-/** One stage's table and where its walk starts. */
-export interface StageRoot {
-  granule: Granule;
-  startLevel: number;
-  inputBits: number;
-  hi: number;
-  lo: number;
-}
 
 const Step = { Start: 0, Read1: 1, Stage2: 2, Read2: 3 } as const;
 /** What a stage-2 translation is for. */
