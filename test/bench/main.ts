@@ -1,18 +1,21 @@
 /**
- * `npm run bench [-- --json] [--full] [NAME...]`: rates of the emulator, each beside its bare-loop
- * bound in the same run. Every benchmark has a process of its own, so that none finds code that
+ * `npm run bench [-- --json] [--full] [--report] [NAME...]`: rates of the emulator, each beside its
+ * bare-loop bound in the same run. --report also writes test/reports/bench.md. Every benchmark has a process of its own, so that none finds code that
  * another one has shaped, and memory can be told apart.
  */
 
 import { spawnSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { packageRoot } from '../../src/base/package-root.ts';
 import type { Benchmark, Measured } from './benchmark.ts';
 import { BENCHMARKS } from './registry.ts';
-import { asJson, asTable, type Finished } from './table.ts';
+import { asJson, asMarkdown, asTable, type Finished } from './table.ts';
 
 const CHILD = '--child';
-const USAGE = 'usage: npm run bench -- [--json] [--full] [NAME...]';
+const REPORT = new URL('test/reports/bench.md', packageRoot());
+const USAGE = 'usage: npm run bench -- [--json] [--full] [--report] [NAME...]';
 
 async function main(argv: readonly string[]): Promise<number> {
   if (argv[0] === CHILD) {
@@ -20,7 +23,9 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stdout.write(`${JSON.stringify(measured)}\n`);
     return 0;
   }
-  const unknownOption = argv.find((word) => word.startsWith('-') && !/^--(json|full)$/.test(word));
+  const unknownOption = argv.find(
+    (word) => word.startsWith('-') && !/^--(json|full|report)$/.test(word),
+  );
   const names = argv.filter((word) => !word.startsWith('-'));
   const unknown = unknownOption ?? names.find((name) => !BENCHMARKS.some((b) => b.name === name));
   if (unknown !== undefined) {
@@ -35,6 +40,7 @@ async function main(argv: readonly string[]): Promise<number> {
   const load = loadavg()[0]!.toFixed(1);
   process.stderr.write(`bench: ${availableParallelism()} cores, load ${load} before the start\n`);
   const finished = chosen.map(measureApart);
+  if (argv.includes('--report')) writeFileSync(REPORT, asMarkdown(finished, load));
   const json = argv.includes('--json');
   process.stdout.write(`${json ? asJson(finished) : asTable(finished)}\n`);
   return 0;

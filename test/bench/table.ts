@@ -1,5 +1,6 @@
-/** Prints benchmarks as a table, or as one JSON object. */
+/** Benchmarks as a table, as one JSON object, or as the page test/reports/bench.md. */
 
+import { availableParallelism, cpus } from 'node:os';
 import { type Benchmark, isReached, type Measured, type Row, rowOf } from './benchmark.ts';
 
 export interface Finished {
@@ -28,6 +29,23 @@ export function asTable(finished: readonly Finished[]): string {
       .trimEnd(),
   );
   return [...table, '', ...finished.map(explain)].join('\n');
+}
+
+/** `load`: load average of the host before the start. */
+export function asMarkdown(finished: readonly Finished[], load: string): string {
+  const rows = [HEADER, HEADER.map(() => '---'), ...finished.map(cellsOf)];
+  const host = `${availableParallelism()} cores, ${cpus()[0]?.model ?? 'unknown'}`;
+  return [
+    '# Speed of the emulator',
+    '',
+    'Written by `npm run bench -- --report`; rates are per second of one core unless they say',
+    `otherwise. Host: ${host}, Node ${process.version}, load ${load} before the start.`,
+    '',
+    ...rows.map((cells) => `| ${cells.join(' | ')} |`),
+    '',
+    ...finished.map((one) => `- ${explain(one)}`),
+    '',
+  ].join('\n');
 }
 
 function cellsOf({ benchmark, measured }: Finished): string[] {
