@@ -3,11 +3,13 @@
  * resched point between them: stage2_apply_range, stage2_range_addr_end, cond_resched_rwlock_write
  * (arch/arm64/kvm/mmu.c). Caller holds mmu_lock for writing.
  *
- * Deviation: nobody else ever needs the CPU, so the lock is dropped and taken again at every
- * resched point, as rwlock_needbreak makes the kernel do when somebody waits.
+ * The lock is dropped where rwlock_needbreak says so: somebody waits (qrwlock: its wait_lock is
+ * taken). Of other locks it can't be seen from outside; they are dropped at every such point.
+ * Deviation: nobody else ever needs the CPU (need_resched is always false).
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
+import { Order } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
 import { rcuQuiescent } from '../base/rcu.ts';
 import { alignDown } from './address.ts';
@@ -16,8 +18,21 @@ import type { Vm } from './vm.ts';
 /** kvm_granule_size(KVM_PGTABLE_MIN_BLOCK_LEVEL) of 4K pages. */
 const CHUNK_BYTES = 2 ** 30;
 
+/** Offset of wait_lock in a qrwlock. */
+const WAIT_LOCK = 4;
+
+/** rwlock_needbreak(&kvm->mmu_lock) of a preemptible kernel; result in cpu.ok. */
+export function* mmuLockNeedsBreak(cpu: Cpu, vm: Vm): Program {
+  cpu.ok = true;
+  if (vm.options.mmuLock !== 'qrwlock') return;
+  while (!cpu.load32(vm.kvmHi, vm.field.mmuLock + WAIT_LOCK, Order.Relaxed)) yield;
+  cpu.ok = cpu.lo !== 0;
+}
+
 /** cond_resched_rwlock_write(&kvm->mmu_lock). */
 export function* reschedMmuLock(cpu: Cpu, vm: Vm): Program {
+  yield* mmuLockNeedsBreak(cpu, vm);
+  if (!cpu.ok) return;
   yield* vm.mmuLock.release(cpu, vm.kvmHi, vm.field.mmuLock);
   cpu.spend(Cost.Resched);
   yield* rcuQuiescent(cpu);

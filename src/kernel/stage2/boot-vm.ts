@@ -92,7 +92,8 @@ export function bootVm(boot: BootMemory, request: VmBoot): VmImage {
     name,
     options,
     fwb: features.fwb,
-    tlbirange: features.tlbirange,
+    // Without the deferred flush of v6.6 stage 2 uses no range operations at all.
+    tlbirange: features.tlbirange && (!features.fwb || options.unmapFlush === 'range'),
     dic: features.dic,
     ipaBits,
     startLevel: stage2StartLevel(GRANULE_4K, ipaBits),

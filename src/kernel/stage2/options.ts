@@ -182,7 +182,8 @@ const tables: readonly Parameter[] = [
     kind: 'choice',
     values: ['per-pte', 'range'],
     default: '',
-    description: 'TLB invalidation of an unmap: per entry, or one range at the end',
+    description:
+      'TLB invalidation of an unmap: per entry (then other ranges flush the VMID), or one range',
     follows: {
       'per-pte': 'stage2_unmap_put_pte up to v6.5, and later without FEAT_TLBIRANGE or FWB',
       range: 'stage2_unmap_defer_tlb_flush, v6.6 (7657ea920c54), with FEAT_TLBIRANGE and FWB',

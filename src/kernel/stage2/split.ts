@@ -1,8 +1,8 @@
 /**
  * Eager splitting of blocks: kvm_mmu_split_huge_pages (arch/arm64/kvm/mmu.c),
  * kvm_pgtable_stage2_split, stage2_split_walker (hyp/pgtable.c, v6.5). A populated subtree is built
- * aside and replaces the block by one break, flush and make; mmu_lock is dropped once per chunk to
- * reschedule and to fill the cache. Best effort: without pages the block stays.
+ * aside and replaces the block by one break, flush and make; between chunks mmu_lock is dropped to
+ * fill the cache, or because somebody waits for it. Best effort: without pages the block stays.
  *
  * And what no kernel does (stage2Bbm=on): on a CPU with FEAT_BBM level 2 and no conflict aborts the
  * same subtree replaces the block by one store, without break and without TLBI; the block's old
@@ -10,7 +10,7 @@
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { Fence } from '../../cpu/operations.ts';
+import { Fence, Order } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
 import { Counter, Metric } from '../../metrics/definition.ts';
 import { isValid, tableDescriptorHi, tableDescriptorLo } from '../../translation/descriptors.ts';
@@ -18,6 +18,7 @@ import { LAST_LEVEL } from '../../translation/granule.ts';
 import { EAGAIN, ENOMEM } from '../base/errno.ts';
 import { topUpMemcache } from '../base/memcache.ts';
 import { alignDown } from './address.ts';
+import { mmuLockNeedsBreak } from './apply-range.ts';
 import { makeEntry, tryBreakEntry, trySetEntry } from './pgtable-entry.ts';
 import { type Visit, Walk, type Walker, walkTables } from './pgtable-walk.ts';
 import { freeUnlinkedTable, type TableSource } from './table-page.ts';
@@ -43,13 +44,19 @@ export function* splitHugePages(cpu: Cpu, vm: Vm, start: number, end: number): P
   const cache: TableSource = { hi: vm.kvmHi, lo: vm.field.splitCache };
   cpu.ret = 0;
   for (let at = start; at < end; ) {
-    yield* vm.mmuLock.release(cpu, vm.kvmHi, vm.field.mmuLock);
-    cpu.spend(Cost.Resched);
-    yield* topUpMemcache(cpu, vm.pages, cache.hi, cache.lo, capacity, capacity);
-    const filled = cpu.ret;
-    yield* vm.mmuLock.acquire(cpu, vm.kvmHi, vm.field.mmuLock);
-    cpu.ret = filled;
-    if (filled !== 0) return;
+    // need_split_memcache_topup_or_resched
+    yield* mmuLockNeedsBreak(cpu, vm);
+    const contended = cpu.ok;
+    while (!cpu.load32(cache.hi, cache.lo, Order.Relaxed)) yield;
+    if (contended || cpu.lo < capacity) {
+      yield* vm.mmuLock.release(cpu, vm.kvmHi, vm.field.mmuLock);
+      cpu.spend(Cost.Resched);
+      yield* topUpMemcache(cpu, vm.pages, cache.hi, cache.lo, capacity, capacity);
+      const filled = cpu.ret;
+      yield* vm.mmuLock.acquire(cpu, vm.kvmHi, vm.field.mmuLock);
+      cpu.ret = filled;
+      if (filled !== 0) return;
+    }
     const next = Math.min(end, alignDown(at + chunkBytes, chunkBytes));
     cpu.begin(Metric.EagerSplit);
     yield* walkTables(cpu, vm, at, next - at, splitWalker(vm, cache));
@@ -71,7 +78,7 @@ function splitWalker(vm: Vm, cache: TableSource): Walker {
 
 /** stage2_split_walker. */
 function* splitBlock(cpu: Cpu, vm: Vm, visit: Visit, cache: TableSource): Program {
-  while (!cpu.load32(cache.hi, cache.lo, 0)) yield;
+  while (!cpu.load32(cache.hi, cache.lo, Order.Relaxed)) yield;
   const cached = cpu.lo;
   if (cached < 1) {
     cpu.ret = -ENOMEM;

@@ -10,6 +10,7 @@ import { auditPages, type PageCensus } from '../../../../src/kernel/base/zone-au
 import { backingOf } from '../../../../src/kernel/stage2/backing.ts';
 import { bootKvm } from '../../../../src/kernel/stage2/boot-kvm.ts';
 import type { BootSlot } from '../../../../src/kernel/stage2/boot-vm.ts';
+import type { HostPolicy } from '../../../../src/kernel/stage2/host-table.ts';
 import { resolveStage2Options, type Stage2Options } from '../../../../src/kernel/stage2/options.ts';
 import { type KvmImage, openVms, type Vm } from '../../../../src/kernel/stage2/vm.ts';
 import type { Features } from '../../../../src/machine/machine.ts';
@@ -37,6 +38,8 @@ export interface HarnessOptions {
   readonly backing?: string;
   readonly bytes?: number;
   readonly vmidBits?: number;
+  readonly memoryBytesPerNode?: number;
+  readonly policy?: HostPolicy;
   /** All VMs on the same CPUs, in turn. */
   readonly shareCpus?: boolean;
   readonly witness?: AccessWitness;
@@ -60,6 +63,9 @@ export class KvmHarness {
     const machine = makeTestMachine({
       cpuCount,
       nodeCount: 2,
+      ...(options.memoryBytesPerNode === undefined
+        ? {}
+        : { memoryBytesPerNode: options.memoryBytesPerNode }),
       features: { dic: true, vmidBits: 8, ...options.features },
     });
     this.engine = new StepEngine({
@@ -91,7 +97,7 @@ export class KvmHarness {
         ipaBits: IPA_BITS,
       })),
       cpus: Array.from({ length: cpuCount }, (_, cpu) => cpu),
-      policy: { kind: 'first-touch', node: 0, nodes: [0, 1] },
+      policy: options.policy ?? { kind: 'first-touch', node: 0, nodes: [0, 1] },
       ...(options.vmidBits === undefined ? {} : { vmidBits: options.vmidBits }),
       shuffleSeed: options.seed ?? 1,
     });
