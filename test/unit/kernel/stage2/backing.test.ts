@@ -1,6 +1,7 @@
 /**
- * Promise: guest memory is mapped in the sizes that its backing allows (stage 2 never sets CONT), on
- * the node that policy and first touch say; sizes that a 4K host has not are refused in one line.
+ * Promise: guest memory is mapped in the sizes that its backing allows (stage 2 never sets CONT),
+ * on the node that policy and first touch say; sizes that a 4K host has not are refused in one
+ * line.
  */
 
 import { describe, expect, it } from 'vitest';
