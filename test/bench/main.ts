@@ -1,7 +1,8 @@
 /**
- * `npm run bench [-- --json] [--full] [--report] [NAME...]`: rates of the emulator, each beside its
- * bare-loop bound in the same run. --report also writes test/reports/bench.md. Every benchmark has a process of its own, so that none finds code that
- * another one has shaped, and memory can be told apart.
+ * `npm run bench [-- --json] [--full] [--report] [NAME...]`: rates of the emulator, each beside
+ * its bare-loop bound in the same run. --report also writes test/reports/bench.md. Every benchmark
+ * has a process of its own, so that none finds code that another one has shaped, and memory can be
+ * told apart.
  */
 
 import { spawnSync } from 'node:child_process';
