@@ -130,7 +130,8 @@ export function randomMachine(seed: number, limits: MachineLimits = SMALL): Mach
 
 /** Bytes with contents per node: what bootCase of random-program-memory.ts takes. */
 export function backedBytes(machine: Machine): number {
-  return machine.nodeCount === 1 ? 1024 * KIB : 512 * KIB;
+  const most = Math.ceil(machine.cpuCount / machine.nodeCount);
+  return Math.max(512 * KIB, (256 + 64 * most) * KIB);
 }
 
 function square(count: number, value: (from: number, to: number) => number): Float64Array {

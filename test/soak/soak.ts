@@ -1,0 +1,82 @@
+/**
+ * `npm run soak`: random programs that are too many or too large for the tests. More CPUs (16 to 64),
+ * more steps, seeds without end: each on 1, 2, 4 and per-cpu worker threads and, where the machine is
+ * small enough for it, on the naive engine. Ends after --minutes (default 10) or --seeds programs;
+ * prints the command that shows a failure again. Exit code 2 if any program failed.
+ */
+
+import { parseArgs } from 'node:util';
+import { type RandomCase, randomCase } from '../support/random-program.ts';
+import type { MachineLimits } from '../support/virtual-machines.ts';
+import {
+  differences,
+  runHere,
+  runNaive,
+  runOnThreads,
+  type Threads,
+} from '../support/virtual-run.ts';
+import { WorkerPool } from '../support/worker-pool.ts';
+
+const LARGE: MachineLimits = { cpuCounts: [16, 24, 32, 48, 64], nodeCounts: [1, 2, 2, 4] };
+/** The naive engine looks at every entry of everything. */
+const NAIVE_EVERY = 2;
+
+const { values } = parseArgs({
+  options: {
+    from: { type: 'string', default: '1' },
+    seeds: { type: 'string', default: '1000000' },
+    minutes: { type: 'string', default: '10' },
+    steps: { type: 'string', default: '40' },
+    'small-machines': { type: 'boolean', default: false },
+  },
+});
+
+function caseOf(seed: number): RandomCase {
+  const limits = values['small-machines'] ? {} : { limits: LARGE };
+  return randomCase(seed, { steps: Number(values.steps), ...limits });
+}
+
+async function complaintsOf(theCase: RandomCase, pool: WorkerPool): Promise<string[]> {
+  const complaints: string[] = [];
+  const base = runHere(theCase);
+  if (base.ending !== 'finished') complaints.push(`ends in ${base.ending}`);
+  const compare = (what: string, other: typeof base): void => {
+    for (const line of differences(base, other).slice(0, 3)) complaints.push(`${what}: ${line}`);
+  };
+  const checks = { witness: true, translations: true, repeats: true, shuffle: theCase.seed + 1 };
+  compare('shuffled', runHere(theCase, checks));
+  if (values['small-machines'] || theCase.seed % NAIVE_EVERY === 0) {
+    compare('naive engine', runNaive(theCase));
+  }
+  for (const threads of [2, 4, 'per-cpu'] satisfies Threads[]) {
+    compare(`${threads} threads`, await runOnThreads(theCase, threads, pool));
+  }
+  return complaints;
+}
+
+async function main(): Promise<number> {
+  const pool = new WorkerPool();
+  const first = Number(values.from);
+  const end = performance.now() + Number(values.minutes) * 60_000;
+  let failed = 0;
+  let seed = first;
+  for (; seed < first + Number(values.seeds) && performance.now() < end; seed++) {
+    const complaints = await complaintsOf(caseOf(seed), pool).catch((error: Error) => [
+      error.message.split('\n')[0]!,
+    ]);
+    if (complaints.length > 0) {
+      failed++;
+      const size = values['small-machines'] ? ' --small-machines' : '';
+      console.log(`seed ${seed} FAILED: ${complaints.join('; ')}`);
+      console.log(
+        `  again: npm run soak -- --from ${seed} --seeds 1 --steps ${values.steps}${size}`,
+      );
+    }
+    if ((seed - first) % 20 === 19) console.log(`${seed - first + 1} programs, ${failed} failed`);
+  }
+  console.log(`${seed - first} programs from seed ${first}, ${failed} failed`);
+  await pool.close();
+  return failed === 0 ? 0 : 2;
+}
+
+process.exitCode = await main();
