@@ -15,6 +15,7 @@ import { InvalidatingCpu } from '../../src/engine/virtual/cpu-invalidation.ts';
 import { MaintenanceCpu } from '../../src/engine/virtual/cpu-maintenance.ts';
 import { Status } from '../../src/engine/virtual/cpu-state.ts';
 import { VirtualCpu } from '../../src/engine/virtual/virtual-cpu.ts';
+import type { Machine } from '../../src/machine/machine.ts';
 import { DVM_SYNC } from '../../src/translation/dvm-agent.ts';
 import { TlbiMatch } from '../../src/translation/tlbi-match.ts';
 import { randomCase } from '../support/random-program.ts';
@@ -40,10 +41,25 @@ function firstComplaint(): string | undefined {
   return undefined;
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: mutants reach into what is private.
-type Anything = any;
-
-type Method = (this: Anything, ...operands: Anything[]) => Anything;
+/** What mutants reach into, of whichever class it is. */
+interface Insides {
+  effectPs: number;
+  wakePs: number;
+  status: number;
+  nextPs: number;
+  readonly node: number;
+  readonly machine: Machine;
+  readonly kind: Uint8Array;
+  readonly rank: Uint8Array;
+  readonly hash: Int32Array;
+  readonly cpu: Int32Array;
+  readonly hi: Int32Array;
+  readonly lo: Int32Array;
+  readonly a: Int32Array;
+  freeExclusive(record: number): number;
+  nodeOfCpu(id: number): number;
+}
+type Method = (this: Insides, ...operands: number[]) => unknown;
 
 /** Puts broken methods back; a mock of vitest would keep a record of every call. */
 const repairs: (() => void)[] = [];
@@ -88,8 +104,8 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'time is checked before an access (ER-T9)',
     apply: () =>
       mutate(VirtualCpu, 'run', (original) => {
-        return function (windowEnd: number) {
-          original.call(this, windowEnd + this.machine.gridPs);
+        return function (windowEnd) {
+          original.call(this, windowEnd! + this.machine.gridPs);
         };
       }),
   },
@@ -110,8 +126,8 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'shared grants are pipelined (ER-D1)',
     apply: () =>
       mutate(Directory, 'freeShared', () => {
-        return function (record: number) {
-          return this.freeExclusive(record);
+        return function (record) {
+          return this.freeExclusive(record!);
         };
       }),
   },
@@ -119,8 +135,8 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'a line is free when its grant is acknowledged (ER-D2)',
     apply: () =>
       mutate(Directory, 'setFree', (original) => {
-        return function (record: number) {
-          original.call(this, record, 0, 0);
+        return function (record) {
+          original.call(this, record!, 0, 0);
         };
       }),
   },
@@ -138,9 +154,9 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'a Sync stays behind its TLBI (ER-D9)',
     apply: () =>
       mutate(EventQueue, 'push', (original) => {
-        return function (message: number) {
-          if (this.a[message] === DVM_SYNC) this.rank[message] = 0;
-          original.call(this, message);
+        return function (message) {
+          if (this.a[message!] === DVM_SYNC) this.rank[message!] = 0;
+          original.call(this, message!);
         };
       }),
   },
@@ -148,9 +164,9 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'ties are decided by a hash (ER-F1)',
     apply: () =>
       mutate(EventQueue, 'push', (original) => {
-        return function (message: number) {
-          this.hash[message] = 0;
-          original.call(this, message);
+        return function (message) {
+          this.hash[message!] = 0;
+          original.call(this, message!);
         };
       }),
   },
@@ -188,10 +204,10 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'a TLBI reaches every node (ER-X4)',
     apply: () =>
       mutate(MaintenanceCpu, 'dvmArrives', (original) => {
-        return function (effectPs: number, issuer: number, operation: number, ...rest) {
-          const own = this.nodeOfCpu(issuer) === this.node;
+        return function (effectPs, issuer, operation, ...rest) {
+          const own = this.nodeOfCpu(issuer!) === this.node;
           const reaches = own || operation === DVM_SYNC;
-          original.call(this, effectPs, issuer, reaches ? operation : DVM_SYNC, ...rest);
+          original.call(this, effectPs!, issuer!, reaches ? operation! : DVM_SYNC, ...rest);
         };
       }),
   },
@@ -205,16 +221,17 @@ const MUTANTS: readonly Mutant[] = [
 function believeEveryWriteBack(): void {
   let serving: Home | undefined;
   mutate(Home, 'serve', (original) => {
-    return function (until: number) {
-      serving = this;
-      original.call(this, until);
+    return function (until) {
+      serving = this as unknown as Home;
+      original.call(this, until!);
       serving = undefined;
     };
   });
   mutate(EventQueue, 'pop', (original) => {
     return function () {
       const message = original.call(this) as number;
-      if (serving?.queue !== this || this.kind[message] !== 0) return message;
+      const ofHome = serving?.queue === (this as unknown as EventQueue);
+      if (!ofHome || this.kind[message] !== 0) return message;
       const { directory } = (serving as Home).lines;
       const line = ((this.hi[message]! & 63) << 26) | (this.lo[message]! >>> 6);
       const record = directory.find(line);
