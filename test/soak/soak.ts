@@ -1,8 +1,8 @@
 /**
  * `npm run soak`: random programs that are too many or too large for the tests. More CPUs (16 to
  * 64), more steps, seeds without end: each on 1, 2, 4 and per-cpu worker threads, every other one
- * on the naive engine, too. Ends after --minutes (default 10) or --seeds programs; prints the command
- * that shows a failure again. Exit code 2 if any program failed.
+ * on the naive engine, too. Ends after --minutes (default 10) or --seeds programs; prints the
+ * command that shows a failure again. Exit code 2 if any program failed.
  */
 
 import { parseArgs } from 'node:util';

@@ -63,6 +63,12 @@ function* locked(cpu: Cpu, scene: Scene, step: Step): Program {
   cpu.mark();
 }
 
+function* compareAndSwap(cpu: Cpu, hi: number, lo: number, desired: number): Program {
+  while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
+  const expected = cpu.lo;
+  while (!cpu.cas32(hi, lo, expected, desired, Order.AcquireRelease)) yield;
+}
+
 function* atomic(cpu: Cpu, { image }: Scene, step: Step): Program {
   const { hi, lo } = at(image.words, step.a);
   const v = step.c | 0;
@@ -74,8 +80,7 @@ function* atomic(cpu: Cpu, { image }: Scene, step: Step): Program {
       while (!cpu.swap32(hi, lo, v, Order.Acquire)) yield;
       break;
     case 2:
-      while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
-      while (!cpu.cas32(hi, lo, cpu.lo, v, Order.AcquireRelease)) yield;
+      yield* compareAndSwap(cpu, hi, lo, v);
       break;
     case 3:
       while (!cpu.add64(hi, lo, v >> 3, v, Order.Relaxed)) yield;
