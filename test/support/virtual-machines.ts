@@ -1,7 +1,7 @@
 /**
  * Machines for random programs: the made-up test machine with everything that decides about time
- * and capacity drawn at random. Small caches and TLBs make evictions and walks common; equal
- * latencies and short grids make ties and boundary cases common. None of the figures describes hardware.
+ * and capacity drawn at random. Small caches and TLBs make evictions and walks common, equal
+ * latencies and short grids make ties and boundary cases common. No figure describes hardware.
  */
 
 import { RandomStream } from '../../src/base/random.ts';
