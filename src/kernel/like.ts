@@ -157,7 +157,7 @@ export function checkStage2Options(options: Stage2Options, machine: Machine): vo
   if (options.stage2Bbm && features.bbm !== '2-noabort') {
     throw new UserError(
       `stage2Bbm=on: ${machine.name} has cpu.bbm=${features.bbm}, which may raise TLB conflict ` +
-        'aborts; use stage2Bbm=off, or a machine with cpu.bbm=2-noabort (ampereone_1p)',
+        'aborts; use stage2Bbm=off, or a machine with cpu.bbm=2-noabort (ampereone_192c_1p)',
     );
   }
   if (options.initiallySet && !options.manualProtect) {

@@ -227,4 +227,9 @@ function* mapOrRelax(
   };
   yield* mapRange(cpu, vm, alignDown(ipa, bytes), bytes, request, modes | Walk.HandleFault);
   if (cpu.ret === 0) cpu.count(Counter.FaultsMapped, 1);
+  if (cpu.ret !== -EAGAIN || !permission || !vm.options.stage2Bbm) return;
+  // The block was split without a flush: only the page's permissions are left to change, and the
+  // old entry of the block, which may be in this CPU's TLB for good, has to go.
+  yield* relaxPermissions(cpu, vm, ipa, permissions, modes);
+  if (cpu.ret === 0) cpu.count(Counter.FaultsRelaxed, 1);
 }

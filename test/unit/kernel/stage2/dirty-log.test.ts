@@ -108,6 +108,8 @@ const VARIANTS: readonly [string, Partial<Stage2Options>][] = [
   ['protected at once', { initiallySet: false }],
   ['without manual protection', { manualProtect: false, initiallySet: false }],
   ['eager split', { split: 'eager' }],
+  ['split without break', { stage2Bbm: true }],
+  ['eager split without break', { stage2Bbm: true, split: 'eager' }],
   ['lockless', { writeProtect: 'lockless' }],
   ['per-VMA locks', { mmapLock: 'per-vma' }],
 ];

@@ -22,6 +22,8 @@ interface TlbEntry {
   readonly paLo: number;
   readonly ipa: number;
   readonly permissions: number;
+  /** Level of the stage-2 leaf when the entry was filled: what a permission fault reports. */
+  readonly level: number;
 }
 
 /** Told of every guest access that is performed. */
@@ -79,7 +81,7 @@ export class GuestTranslation {
       return { ok: true, paHi: pa.hi, paLo: pa.lo };
     }
     // An entry that lacks the permission may stay and fault again: that is what the flush is for.
-    if (cached !== undefined) return permissionFault(cached, this.#leafLevel(cpu, cached.ipa));
+    if (cached !== undefined) return permissionFault(cached);
     this.walks++;
     return this.#walk(cpu, key, vaHi, vaLo, write, fetch);
   }
@@ -92,11 +94,6 @@ export class GuestTranslation {
       startLevel: stage2StartLevel(GRANULE_4K, this.#ipaBits),
       inputBits: this.#ipaBits,
     };
-  }
-
-  #leafLevel(cpu: StepCpu, ipa: number): number {
-    const hi = Math.floor(ipa / 2 ** 32);
-    return softwareWalk(cpu.engine.memory, this.#stage2(cpu), hi, ipa | 0).level;
   }
 
   #walk(
@@ -145,7 +142,13 @@ export class GuestTranslation {
     const permissions = s2Permissions(walk2.hi, walk2.lo);
     const pa = walk2.output;
     const ipa = hi * 2 ** 32 + ((lo & ~4095) >>> 0);
-    this.#tlbOf(cpu.id).set(key, { paHi: pa.hi, paLo: pa.lo & ~4095, ipa, permissions });
+    this.#tlbOf(cpu.id).set(key, {
+      paHi: pa.hi,
+      paLo: pa.lo & ~4095,
+      ipa,
+      permissions,
+      level: walk2.level,
+    });
     const wanted = fetch ? 4 : write ? PERM_WRITE : PERM_READ;
     if ((permissions & wanted) === 0) return { ...fault, fsc: FaultKind.Permission | walk2.level };
     this.#witness(cpu, ipa, write, pa, false);
@@ -167,11 +170,11 @@ export class GuestTranslation {
   }
 }
 
-function permissionFault(entry: TlbEntry, level: number): Translation {
+function permissionFault(entry: TlbEntry): Translation {
   return {
     ok: false,
     level: Level.El2,
-    fsc: FaultKind.Permission | level,
+    fsc: FaultKind.Permission | entry.level,
     ipaHi: Math.floor(entry.ipa / 2 ** 32),
     ipaLo: entry.ipa | 0,
   };
