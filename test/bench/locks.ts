@@ -78,7 +78,7 @@ export function mcsRate(cpuCount: number): number {
 function lockBenchmark(name: string, nodes: number, goal: number | null): Benchmark {
   return {
     name: nodes === 1 ? name : `${name}${nodes}Nodes`,
-    description: `${name} lock, ${CPUS} CPUs on ${nodes} node${nodes === 1 ? '' : 's'}, no think time`,
+    description: `${name} lock, ${CPUS} CPUs, nodes: ${nodes}, no think time`,
     boundIs: BOUND,
     unit: 'M acquisitions/s',
     goal: goal === null ? null : { of: 'value', atLeast: goal },

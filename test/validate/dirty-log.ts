@@ -1,8 +1,9 @@
 /**
  * The published dirty-log table, emulated: before and after the parallel-fault series, 1 to 48
- * vCPUs, as nanoseconds per fault over all vCPUs. The host of the table is not named, so one number
- * is fitted, to the points of 1 and 2 vCPUs alone: a factor on the software path lengths of the fault
- * path, which are estimates anyway. All other points are predictions; nothing else is fitted.
+ * vCPUs, as nanoseconds per fault over all vCPUs. The host of the table is not named, so one
+ * number is fitted, to the points of 1 and 2 vCPUs alone: a factor on the software path lengths of
+ * the fault path, which are estimates anyway. All other points are predictions; nothing else is
+ * fitted.
  *
  * Memory is scaled down unless `full`: time per fault hardly depends on how many there are.
  */
@@ -29,7 +30,9 @@ const PAGE_BYTES = 4096;
 
 /** Points that the fit may see. */
 const FITTED_VCPUS: readonly number[] = [1, 2];
-/** Software path lengths of a fault; what hardware does (locks, walks, DVM, lines) is not scaled. */
+/**
+ * Software path lengths of a fault; what hardware does (locks, walks, DVM, lines) is not scaled.
+ */
 const FITTED_COSTS = [
   'guestExit',
   'guestEntry',

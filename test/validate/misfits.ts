@@ -24,15 +24,15 @@ const REASONS: readonly Reason[] = [
   {
     names: /^dirtyLog\.after\./,
     text:
-      'from 16 vCPUs on time per fault is a few contended atomics on mmap_lock and mmu_lock, so it ' +
-      'is the line transfer of the host; the emulated machine has that of Graviton2, the ' +
-      'published host is not named',
+      'from 16 vCPUs on a fault takes as long as a few contended atomics on mmap_lock and ' +
+      'mmu_lock, so it shows the line transfer of the host; the emulated machine has that of ' +
+      'Graviton2, the published host is not named',
   },
   {
     names: /\.memoryCrossDie$/,
     text:
-      'the published figure was read with 4K pages and includes their TLB misses; the profile uses ' +
-      'it as the bare latency and the emulator adds the misses',
+      'the published figure was read with 4K pages and includes their TLB misses; the profile ' +
+      'uses it as the bare latency and the emulator adds the misses',
   },
 ];
 

@@ -1,7 +1,7 @@
 /**
- * Oliver Upton, "[PATCH 00/14] KVM: arm64: Parallel stage-2 fault handling", v1, 2022: time to dirty
- * memory in `dirty_log_perf_test -s anonymous_thp -m 2 -b 4G -v N` on 6.0-rc3, before and after the
- * series, on an arm64 host that is not named.
+ * Oliver Upton, "[PATCH 00/14] KVM: arm64: Parallel stage-2 fault handling", v1, 2022: time to
+ * dirty memory in `dirty_log_perf_test -s anonymous_thp -m 2 -b 4G -v N` on 6.0-rc3, before and
+ * after the series, on an arm64 host that is not named.
  *
  * The test's defaults clear the dirty log by hand and start with an initially set bitmap, so the
  * first iteration takes no write-protection fault: the table is the second iteration, where every
