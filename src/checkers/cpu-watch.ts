@@ -5,12 +5,14 @@
  * logged with emulated time and judged by replay.ts.
  */
 
-import { EventKind, type Tlbi } from '../cpu/operations.ts';
+import { EventKind, Tlbi } from '../cpu/operations.ts';
+import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import { TlbKind } from '../translation/tlb.ts';
 import type { TlbiMatch } from '../translation/tlbi-match.ts';
-import { DvmWatch, type EarlyFree } from './dvm-watch.ts';
+import { Change, DescriptorWatch } from './descriptor-watch.ts';
+import { DvmWatch, type IssuedTlbis } from './dvm-watch.ts';
 import { type EventColumns, EventLog } from './event-log.ts';
-import { Access, type TableMarks, TableReads } from './table-reads.ts';
+import { Access, Mark, type TableMarks, TableReads } from './table-reads.ts';
 import type { TlbiRecord } from './tlbi-record.ts';
 import type { TranslationColumns } from './translation-log.ts';
 import { type Clock, TranslationWatch } from './translation-watch.ts';
@@ -23,7 +25,7 @@ export interface CpuLog {
   readonly events: EventColumns;
   readonly translations: TranslationColumns;
   readonly tableReads: EventColumns;
-  readonly earlyFrees: readonly EarlyFree[];
+  readonly issued: IssuedTlbis;
   /** Found on the CPU alone. */
   readonly violations: readonly Violation[];
   readonly violationCount: number;
@@ -37,7 +39,11 @@ export interface WatchOptions {
   /** FEAT_BBM level of the machine. */
   readonly bbm: string;
   readonly marks: TableMarks;
+  readonly memory: PhysicalMemory;
 }
+
+/** Events of the watch itself, beside those of programs (EventKind); address: the descriptor's. */
+export const LogKind = { DescriptorSize: 64, DescriptorOutput: 65 } as const;
 
 const PAGE_BYTES = 4096;
 const NO_TLBI = { operation: 0, context: 0, hi: 0, lo: 0, pages: 0, granuleShift: 12 } as const;
@@ -49,6 +55,8 @@ export class CpuWatch {
   readonly #clock: Clock;
   readonly #events = new EventLog();
   readonly #tables: TableReads;
+  readonly #descriptors: DescriptorWatch;
+  readonly #markOf = (paHi: number, paLo: number): Mark => this.#tables.markOf(paHi, paLo);
   /** The TLBI applied last: before a CPU's own is sent out, it is applied here. */
   #ownRecord: Omit<TlbiRecord, 'atPs'> = NO_TLBI;
 
@@ -58,6 +66,7 @@ export class CpuWatch {
     this.translations = new TranslationWatch(cpu, clock, options.bbm);
     this.dvm = new DvmWatch(cpu, options.cpuCount);
     this.#tables = new TableReads(options.marks);
+    this.#descriptors = new DescriptorWatch(options.memory);
   }
 
   /** `below`: the level that an L1 TLB is filled from. */
@@ -76,14 +85,8 @@ export class CpuWatch {
     this.#events.add(clock, kind, hi, lo);
     switch (kind) {
       case EventKind.TablePageAllocated:
-        this.#tables.mark(hi, lo);
-        break;
       case EventKind.TablePageFreed:
         this.#tables.mark(hi, lo);
-        this.dvm.freed(clock, true, hi, lo & ~(PAGE_BYTES - 1), PAGE_BYTES);
-        break;
-      case EventKind.FrameFreed:
-        this.dvm.freed(clock, false, hi, frameLo(lo), frameBytes(lo));
         break;
       default:
     }
@@ -92,13 +95,23 @@ export class CpuWatch {
   /** A load, store or evaluated condition takes place. */
   accessed(paHi: number, paLo: number, write: boolean, atPs: number): void {
     this.translations.accessed(write, atPs);
-    if (!this.#tables.isMarked(paHi, paLo)) return;
+    const mark = this.#tables.markOf(paHi, paLo);
+    this.#descriptors.before(write ? mark : Mark.None, paHi, paLo);
+    if (mark === Mark.None) return;
     this.#tables.note(write ? Access.Write : Access.Read, paHi, paLo, atPs);
   }
 
+  /** The access that was a 64-bit store or atomic has written. */
+  stored(): void {
+    const change = this.#descriptors.after(this.#markOf);
+    if (change === Change.None) return;
+    const kind = change === Change.Size ? LogKind.DescriptorSize : LogKind.DescriptorOutput;
+    this.#events.add(this.#clock.clock, kind, this.#descriptors.hi, this.#descriptors.lo);
+  }
+
   /** The walker reads a descriptor. */
-  tableRead(paHi: number, paLo: number, atPs: number): void {
-    this.#tables.mark(paHi, paLo);
+  tableRead(paHi: number, paLo: number, inStage2: boolean, atPs: number): void {
+    this.#tables.mark(paHi, paLo, inStage2 ? Mark.Stage2 : Mark.Stage1);
     this.#tables.note(Access.Walk, paHi, paLo, atPs);
   }
 
@@ -106,6 +119,13 @@ export class CpuWatch {
     const atPs = this.#clock.clock;
     const { granuleShift } = this.#ownRecord;
     this.dvm.issue({ atPs, operation, context, hi, lo, pages, granuleShift });
+  }
+
+  /** Another CPU's TLBI takes effect here, next. */
+  tlbiReceived(issuer: number, effectPs: number, operation: number): void {
+    const sequence = this.dvm.received(issuer);
+    if (operation === Tlbi.IcIalluIs || operation === Tlbi.IcIvau) return;
+    this.translations.remoteTlbiBegins(effectPs, issuer, sequence);
   }
 
   tlbiApplied(match: TlbiMatch, record: Omit<TlbiRecord, 'atPs'>, walking: boolean): void {
@@ -125,7 +145,7 @@ export class CpuWatch {
       events: this.#events.columns(),
       translations: this.translations.log.columns(),
       tableReads: this.#tables.log.columns(),
-      earlyFrees: this.dvm.earlyFrees,
+      issued: this.dvm.log(),
       violations: findings.flatMap(({ violations }) => violations),
       violationCount: findings.reduce((sum, { count }) => sum + count, 0),
       tlbiCount: this.translations.tlbiCount,

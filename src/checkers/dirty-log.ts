@@ -7,12 +7,20 @@
  */
 
 import { EventKind } from '../cpu/operations.ts';
+import { PERM_WRITE } from '../translation/descriptors.ts';
+import { Completion, whenComplete } from './completion.ts';
+import type { CpuLog } from './cpu-watch.ts';
 import type { Occurrence, Oracle, ReplayInput } from './oracle.ts';
 import { rowShift, type TranslationColumns } from './translation-log.ts';
 import { addressKey, Findings, Rule, Space } from './violation.ts';
 
-/** Of one page or block: pairs of protection and end of its flush, in order of protection. */
-type Protections = number[];
+/** One write protection of a page or block. */
+interface Protection {
+  readonly cpu: number;
+  readonly timePs: number;
+  /** When the program took the flush after it for complete. */
+  readonly flushedPs: number;
+}
 
 interface Pending {
   readonly shift: number;
@@ -27,7 +35,7 @@ export class DirtyLog implements Oracle {
   /** By CPU: protected, not flushed yet. */
   readonly #pending = new Map<number, Pending[]>();
   /** By log2 of the size, then by page number. */
-  readonly #protections = new Map<number, Map<number, Protections>>();
+  readonly #protections = new Map<number, Map<number, Protection[]>>();
   #count = 0;
 
   constructor(input: ReplayInput) {
@@ -56,7 +64,7 @@ export class DirtyLog implements Oracle {
         this.#protections.set(shift, pages);
       }
       const list = pages.get(page) ?? [];
-      list.push(timePs, o.timePs);
+      list.push({ cpu: o.cpu, timePs, flushedPs: o.timePs });
       pages.set(page, list);
     }
     this.#pending.set(o.cpu, []);
@@ -64,47 +72,68 @@ export class DirtyLog implements Oracle {
 
   finish(): void {
     if (this.#protections.size === 0) return;
-    for (const { cpu, translations: t } of this.#input.logs) {
+    const completion = new Completion(this.#input.logs);
+    for (const log of this.#input.logs) {
+      const t = log.translations;
       for (let row = 0; row < t.count; row++) {
-        if (t.stage2Shift[row] !== 0 && t.lastWritePs[row]! >= 0) this.#check(cpu, t, row);
+        if (t.stage2Shift[row] === 0 || (t.permissions[row]! & PERM_WRITE) === 0) continue;
+        const protection = this.#firstProtection(t, row);
+        if (protection !== null) this.#check(log, row, protection, completion);
       }
     }
   }
 
-  #check(cpu: number, t: TranslationColumns, row: number): void {
+  /** The first write protection, after the walk began, of anything that the row translates to. */
+  #firstProtection(t: TranslationColumns, row: number): Protection | null {
     const start = addressKey(t.paHi[row]!, t.paLo[row]!);
     const end = start + 2 ** rowShift(t, row) - 1;
+    let first: Protection | null = null;
     for (const [shift, pages] of this.#protections) {
       const last = Math.floor(end / 2 ** shift);
       for (let page = Math.floor(start / 2 ** shift); page <= last; page++) {
-        const list = pages.get(page);
-        if (list === undefined) continue;
-        const flushedPs = firstFlushAfter(list, t.walkStartPs[row]!);
-        if (flushedPs >= t.lastWritePs[row]!) continue;
-        this.findings.add({
-          rule: this.rule,
-          timePs: t.lastWritePs[row]!,
-          cpus: [cpu],
-          text:
-            `writes, as a guest, through a translation filled at ${t.filledPs[row]! / 1000} ns to ` +
-            `a page that was write-protected and flushed by ${flushedPs / 1000} ns`,
-          space: Space.Physical,
-          hi: t.paHi[row]!,
-          lo: t.paLo[row]!,
-        });
+        for (const protection of pages.get(page) ?? []) {
+          if (protection.timePs <= t.walkStartPs[row]!) continue;
+          if (first === null || protection.flushedPs < first.flushedPs) first = protection;
+          break;
+        }
       }
     }
+    return first;
+  }
+
+  #check(log: CpuLog, row: number, protection: Protection, completion: Completion): void {
+    const t = log.translations;
+    const { cpu, timePs, flushedPs } = protection;
+    if (t.lastWritePs[row]! > flushedPs) {
+      const text =
+        `writes, as a guest, through a translation filled at ${t.filledPs[row]! / 1000} ns to ` +
+        `a page that was write-protected and flushed by ${flushedPs / 1000} ns`;
+      this.#violated(t.lastWritePs[row]!, [log.cpu, cpu], text, t, row);
+      return;
+    }
+    const taker = completion.takerOf(log, row);
+    if (taker === null || taker.cpu !== cpu || taker.issuedPs < timePs) return;
+    if (taker.issuedPs > flushedPs || taker.completedPs <= flushedPs) return;
+    if (completion.isCompleteBy(log, row, flushedPs)) return;
+    const text =
+      'takes the flush after a write protection for complete before it is: ' +
+      whenComplete(taker.completedPs);
+    this.#violated(flushedPs, [cpu, log.cpu], text, t, row);
+  }
+
+  #violated(
+    timePs: number,
+    cpus: readonly number[],
+    text: string,
+    t: TranslationColumns,
+    row: number,
+  ): void {
+    const hi = t.paHi[row]!;
+    const lo = t.paLo[row]!;
+    this.findings.add({ rule: this.rule, timePs, cpus, text, space: Space.Physical, hi, lo });
   }
 
   summary(): string {
     return `no guest store passed one of ${this.#count} write protections after its flush`;
   }
-}
-
-/** End of the flush of the first protection after a time; Infinity: none. */
-function firstFlushAfter(protections: Protections, timePs: number): number {
-  for (let k = 0; k < protections.length; k += 2) {
-    if (protections[k]! > timePs) return protections[k + 1]!;
-  }
-  return Number.POSITIVE_INFINITY;
 }

@@ -3,32 +3,29 @@
  * arrives, every TLBI that the CPU issued before has arrived here. The issuer's DSB ends after that
  * Sync has taken effect, so what translation-watch.ts holds from then on holds from the DSB on.
  *
- * It also keeps what this CPU issued and has not completed by a DSB, for whoever frees memory.
+ * It also keeps what this CPU issued and when a DSB completed it, for oracles that ask whether a
+ * program waited.
  */
 
 import type { TlbiRecord } from './tlbi-record.ts';
 import { Findings, Rule, Space } from './violation.ts';
 
-/** Memory given up while TLBIs of the same CPU were not complete. */
-export interface EarlyFree {
-  readonly timePs: number;
-  readonly isTable: boolean;
-  readonly hi: number;
-  readonly lo: number;
-  readonly bytes: number;
-  readonly pending: readonly TlbiRecord[];
+/** What one CPU issued, in order: the first has sequence 1. */
+export interface IssuedTlbis {
+  readonly records: readonly TlbiRecord[];
+  /** When a DSB completed it; Infinity = never. */
+  readonly completedPs: Float64Array;
 }
 
-/** A program that never issues a DSB keeps this many. */
-const PENDING_MAX = 256;
-const EARLY_FREES_MAX = 1000;
+/** TLBIs kept per CPU; later ones count as completed. */
+const RECORDS_MAX = 1 << 20;
 
 export class DvmWatch {
   readonly findings = new Findings();
-  readonly earlyFrees: EarlyFree[] = [];
   readonly #cpu: number;
   #issued = 0;
-  #pending: TlbiRecord[] = [];
+  readonly #records: TlbiRecord[] = [];
+  readonly #completedPs: number[] = [];
   /** By issuer. */
   readonly #received: Float64Array;
 
@@ -44,16 +41,17 @@ export class DvmWatch {
 
   issue(record: TlbiRecord): void {
     this.#issued++;
-    if (this.#pending.length < PENDING_MAX) this.#pending.push(record);
+    if (this.#records.length < RECORDS_MAX) this.#records.push(record);
   }
 
-  /** A DSB of this CPU is complete. */
-  completed(): void {
-    if (this.#pending.length > 0) this.#pending = [];
+  /** A DSB of this CPU is complete: so is everything issued before. */
+  completed(atPs: number): void {
+    while (this.#completedPs.length < this.#records.length) this.#completedPs.push(atPs);
   }
 
-  received(issuer: number): void {
-    this.#received[issuer]!++;
+  /** A TLBI of another CPU arrives; returns which of its TLBIs it is. */
+  received(issuer: number): number {
+    return ++this.#received[issuer]!;
   }
 
   syncReceived(issuer: number, issuedBefore: number, atPs: number): void {
@@ -71,8 +69,9 @@ export class DvmWatch {
     });
   }
 
-  freed(timePs: number, isTable: boolean, hi: number, lo: number, bytes: number): void {
-    if (this.#pending.length === 0 || this.earlyFrees.length >= EARLY_FREES_MAX) return;
-    this.earlyFrees.push({ timePs, isTable, hi, lo, bytes, pending: this.#pending.slice() });
+  log(): IssuedTlbis {
+    const completedPs = new Float64Array(this.#records.length).fill(Number.POSITIVE_INFINITY);
+    completedPs.set(this.#completedPs);
+    return { records: this.#records, completedPs };
   }
 }

@@ -14,6 +14,7 @@ import type { CpuLog } from './cpu-watch.ts';
 import { DirtyLog } from './dirty-log.ts';
 import { FrameConservation } from './frame-conservation.ts';
 import { FreedFrames } from './freed-frames.ts';
+import { LiveDescriptors } from './live-descriptors.ts';
 import { LockOrder } from './lock-order.ts';
 import { LockOwnership } from './lock-ownership.ts';
 import type { Occurrence, Oracle, ReplayInput } from './oracle.ts';
@@ -39,6 +40,7 @@ export interface RunFacts {
 
 /** Violations written out per rule; the rest is counted. */
 const SHOWN_MAX = 10;
+const NEVER = Number.POSITIVE_INFINITY;
 
 export function judge(logs: readonly CpuLog[], facts: RunFacts): Verdict[] {
   const sorted = logs.toSorted((a, b) => a.cpu - b.cpu);
@@ -47,13 +49,18 @@ export function judge(logs: readonly CpuLog[], facts: RunFacts): Verdict[] {
   const oracles = makeOracles(input, facts);
   feed(input, oracles);
   for (const oracle of oracles) oracle.finish();
-  return oracles.flatMap((oracle) => verdictsOf(oracle, input, facts));
+  const names = [...new Set(oracles.map(({ rule }) => rule))];
+  return names.flatMap((name) => {
+    const ofRule = oracles.filter(({ rule }) => rule === name);
+    return verdictsOf(name, ofRule, input, facts);
+  });
 }
 
 function makeOracles(input: ReplayInput, facts: RunFacts): Oracle[] {
   return [
     new UnfinishedTlbi(input),
     new Stage2Conflict(input),
+    new LiveDescriptors(input),
     new FreedFrames(input),
     new TableLifetime(input),
     new FrameConservation(),
@@ -78,19 +85,23 @@ function feed(input: ReplayInput, oracles: readonly Oracle[]): void {
   }
 }
 
-/** Beside the oracle's own, what single CPUs found under the same rule. */
-function verdictsOf(oracle: Oracle, input: ReplayInput, facts: RunFacts): Verdict[] {
-  const { rule: name, findings } = oracle;
-  const violations = input.logs
-    .flatMap((log) => log.violations.filter(({ rule }) => rule === name))
-    .concat(findings.violations)
+/** What all oracles of a rule say, and what single CPUs found under it. */
+function verdictsOf(
+  name: string,
+  oracles: readonly Oracle[],
+  input: ReplayInput,
+  facts: RunFacts,
+): Verdict[] {
+  const alone = input.logs.flatMap(({ violations }) => violations);
+  const violations = oracles
+    .flatMap(({ findings }) => findings.violations)
+    .concat(alone.filter(({ rule }) => rule === name))
     .sort(byTime);
   if (violations.length === 0) {
-    const until =
-      input.untilPs === Number.POSITIVE_INFINITY
-        ? ''
-        : `; watched until ${input.untilPs / 1000} ns, when a log was full`;
-    return [{ name, ok: true, text: oracle.summary() + until }];
+    const { untilPs } = input;
+    const summaries = oracles.map((oracle) => oracle.summary()).filter((text) => text !== '');
+    if (untilPs !== NEVER) summaries.push(`watched until ${untilPs / 1000} ns: a log was full`);
+    return [{ name, ok: true, text: summaries.join('; ') }];
   }
   const shown = violations.slice(0, SHOWN_MAX).map((violation) => ({
     name,
@@ -98,7 +109,7 @@ function verdictsOf(oracle: Oracle, input: ReplayInput, facts: RunFacts): Verdic
     text: describeViolation(violation, facts.symbols),
   }));
   const hidden = violations.length - shown.length;
-  if (hidden > 0) shown.push({ name, ok: false, text: `and ${hidden} violations more` });
+  if (hidden > 0) shown.push({ name, ok: false, text: `and ${hidden} violations more, at least` });
   return shown;
 }
 

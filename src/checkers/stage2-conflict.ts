@@ -7,11 +7,12 @@
  *
  * Only stage 2, and only under one root: there every change of output is broken and flushed under
  * a lock or a locked entry. The host's stage 1 may map a page again before an earlier unmap is
- * flushed
- * (madvise beside a fault), so nothing is said about it.
+ * flushed (madvise beside a fault), so nothing is said about it.
  */
 
 import { PERM_WRITE } from '../translation/descriptors.ts';
+import { Completion } from './completion.ts';
+import type { CpuLog } from './cpu-watch.ts';
 import type { Oracle, ReplayInput } from './oracle.ts';
 import { TimeMerge } from './time-merge.ts';
 import { RowKind, type TranslationColumns } from './translation-log.ts';
@@ -27,6 +28,10 @@ interface Leaf {
   readonly writable: boolean;
   readonly filledPs: number;
   readonly removedPs: number;
+  /** From when on nobody may hold it (completion.ts). */
+  readonly gonePs: number;
+  readonly log: CpuLog;
+  readonly row: number;
 }
 
 /** Leaves of one VMID and root, by log2 of their size, then by page number. */
@@ -36,11 +41,13 @@ export class Stage2Conflict implements Oracle {
   readonly rule = Rule.BreakBeforeMake;
   readonly findings = new Findings();
   readonly #input: ReplayInput;
+  readonly #completion: Completion;
   readonly #spaces = new Map<string, Space2>();
   #leafCount = 0;
 
   constructor(input: ReplayInput) {
     this.#input = input;
+    this.#completion = new Completion(input.logs);
   }
 
   event(): void {}
@@ -51,12 +58,13 @@ export class Stage2Conflict implements Oracle {
       logs.map(({ translations: t }) => ({ count: t.count, timePs: t.filledPs })),
     );
     while (fills.next()) {
-      const { cpu, translations } = logs[fills.source]!;
+      const log = logs[fills.source]!;
+      const { translations } = log;
       const row = fills.index;
       if (translations.kind[row] === RowKind.Table || translations.stage2Shift[row] === 0) {
         if (translations.kind[row] !== RowKind.Stage2Only) continue;
       }
-      this.#fill(this.#spaceOf(translations, row), leafOf(cpu, translations, row));
+      this.#fill(this.#spaceOf(translations, row), this.#leafOf(log, row));
     }
   }
 
@@ -99,12 +107,18 @@ export class Stage2Conflict implements Oracle {
   #compareWith(leaf: Leaf, pages: Map<number, Leaf[]>, page: number): void {
     const list = pages.get(page);
     if (list === undefined) return;
-    const held = list.filter((other) => other.removedPs > leaf.filledPs);
+    const held = list.filter((other) => other.gonePs > leaf.filledPs);
     if (held.length < list.length) pages.set(page, held);
     for (const other of held) {
-      if (other.cpu === leaf.cpu) continue;
-      const text = disagreement(leaf, other, this.#input.bbm);
-      if (text === null) continue;
+      // One CPU's own entries are compared as they are filled.
+      const isHeld = other.removedPs > leaf.filledPs;
+      if (isHeld && other.cpu === leaf.cpu) continue;
+      const what = disagreement(leaf, other, this.#input.bbm);
+      if (what === null) continue;
+      if (!isHeld && this.#completion.isCompleteBy(other.log, other.row, leaf.filledPs)) continue;
+      const text = isHeld
+        ? `fills a stage-2 translation while another CPU holds one ${what}`
+        : `fills a stage-2 translation before the TLBI of one ${what} is complete`;
       const ipa = Math.max(leaf.ipa, other.ipa);
       this.findings.add({
         rule: this.rule,
@@ -118,33 +132,35 @@ export class Stage2Conflict implements Oracle {
     }
   }
 
+  #leafOf(log: CpuLog, row: number): Leaf {
+    const t = log.translations;
+    const stage2Only = t.kind[row] === RowKind.Stage2Only;
+    const shift = stage2Only ? t.stage1Shift[row]! : t.stage2Shift[row]!;
+    const bytes = 2 ** shift;
+    const ipa = addressKey(t.ipaHi[row]!, t.ipaLo[row]!);
+    const pa = addressKey(t.paHi[row]!, t.paLo[row]!);
+    return {
+      cpu: log.cpu,
+      ipa: ipa - (ipa % bytes),
+      pa: pa - (pa % bytes),
+      shift,
+      writable: (t.permissions[row]! & PERM_WRITE) !== 0,
+      filledPs: t.filledPs[row]!,
+      removedPs: t.removedPs[row]!,
+      gonePs: this.#completion.gonePs(log, row),
+      log,
+      row,
+    };
+  }
+
   summary(): string {
     return `no translation met a different one of the same address (${this.#leafCount} of guests)`;
   }
 }
 
+/** How two translations of one address contradict each other; null: they may stand together. */
 function disagreement(leaf: Leaf, other: Leaf, bbm: string): string | null {
   const differs = leaf.pa - leaf.ipa !== other.pa - other.ipa;
-  if (differs && (leaf.writable || other.writable)) {
-    return 'fills a stage-2 translation while another CPU holds one with another output';
-  }
-  if (bbm !== '0' || leaf.shift === other.shift) return null;
-  return 'fills a stage-2 translation while another CPU holds one of another size';
-}
-
-function leafOf(cpu: number, t: TranslationColumns, row: number): Leaf {
-  const stage2Only = t.kind[row] === RowKind.Stage2Only;
-  const shift = stage2Only ? t.stage1Shift[row]! : t.stage2Shift[row]!;
-  const bytes = 2 ** shift;
-  const ipa = addressKey(t.ipaHi[row]!, t.ipaLo[row]!);
-  const pa = addressKey(t.paHi[row]!, t.paLo[row]!);
-  return {
-    cpu,
-    ipa: ipa - (ipa % bytes),
-    pa: pa - (pa % bytes),
-    shift,
-    writable: (t.permissions[row]! & PERM_WRITE) !== 0,
-    filledPs: t.filledPs[row]!,
-    removedPs: t.removedPs[row]!,
-  };
+  if (differs && (leaf.writable || other.writable)) return 'with another output';
+  return bbm !== '0' || leaf.shift === other.shift ? null : 'of another size';
 }

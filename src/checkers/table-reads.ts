@@ -18,7 +18,11 @@ const PAGE_SHIFT = 12;
 export const Access = { Walk: 0, Read: 1, Write: 2 } as const;
 export type Access = (typeof Access)[keyof typeof Access];
 
-/** One byte per page with contents, by node. */
+/** What a page is or was: a table, and one that a walker has read in that stage. */
+export const Mark = { None: 0, Table: 1, Stage1: 2, Stage2: 3 } as const;
+export type Mark = (typeof Mark)[keyof typeof Mark];
+
+/** One mark per page with contents, by node. */
 export type TableMarks = readonly Uint8Array[];
 
 export class TableReads {
@@ -35,16 +39,17 @@ export class TableReads {
     this.#marks = marks;
   }
 
-  mark(paHi: number, paLo: number): void {
+  /** `mark`: a better one replaces Table, none replaces the stage of a walk. */
+  mark(paHi: number, paLo: number, mark: Mark = Mark.Table): void {
     const marks = this.#marks[nodeOf(paHi)];
     const page = paLo >>> PAGE_SHIFT;
     if ((paHi & 63) !== 0 || marks === undefined || page >= marks.length) return;
-    if (marks[page] === 0) marks[page] = 1;
+    if (marks[page]! < mark) marks[page] = mark;
   }
 
-  isMarked(paHi: number, paLo: number): boolean {
-    if ((paHi & 63) !== 0) return false;
-    return this.#marks[nodeOf(paHi)]?.[paLo >>> PAGE_SHIFT] === 1;
+  markOf(paHi: number, paLo: number): Mark {
+    if ((paHi & 63) !== 0) return Mark.None;
+    return (this.#marks[nodeOf(paHi)]?.[paLo >>> PAGE_SHIFT] ?? Mark.None) as Mark;
   }
 
   note(access: Access, paHi: number, paLo: number, atPs: number): void {

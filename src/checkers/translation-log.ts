@@ -51,6 +51,9 @@ export interface TranslationColumns {
   readonly lastWritePs: Float64Array;
   /** NEVER = still held at the end. */
   readonly removedPs: Float64Array;
+  /** CPU whose broadcast TLBI took the last copy, and which of its TLBIs (from 1); -1 = none did. */
+  readonly takenBy: Int32Array;
+  readonly takenBySequence: Int32Array;
 }
 
 const COLUMNS = {
@@ -73,6 +76,8 @@ const COLUMNS = {
   lastUsePs: Float64Array,
   lastWritePs: Float64Array,
   removedPs: Float64Array,
+  takenBy: Int32Array,
+  takenBySequence: Int32Array,
 } as const;
 
 type Columns = { -readonly [Name in keyof TranslationColumns]: TranslationColumns[Name] };
@@ -112,6 +117,7 @@ export class TranslationLog {
     rows.lastUsePs[row] = filledPs;
     rows.lastWritePs[row] = -1;
     rows.removedPs[row] = NEVER;
+    rows.takenBy[row] = -1;
     this.#copies[row] = 0;
     return row;
   }
@@ -121,8 +127,12 @@ export class TranslationLog {
     this.rows.removedPs[row] = NEVER;
   }
 
-  dropped(row: number, atPs: number): void {
-    if (--this.#copies[row]! === 0) this.rows.removedPs[row] = atPs;
+  /** A copy goes: evicted, replaced, or taken by a TLBI of another CPU (`takenBy`, else -1). */
+  dropped(row: number, atPs: number, takenBy: number, sequence: number): void {
+    if (--this.#copies[row]! !== 0) return;
+    this.rows.removedPs[row] = atPs;
+    this.rows.takenBy[row] = takenBy;
+    this.rows.takenBySequence[row] = sequence;
   }
 
   used(row: number, atPs: number): void {

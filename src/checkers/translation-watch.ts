@@ -40,6 +40,8 @@ export class TranslationWatch {
   readonly #tlbs: WatchedTlb[] = [];
   /** Boundary on which a TLBI of another CPU takes effect; NONE: the CPU's own clock counts. */
   #effectPs = NONE;
+  #issuer = NONE;
+  #sequence = 0;
   // The walk under way.
   #walkStartPs = 0;
   #rootHi = 0;
@@ -200,6 +202,10 @@ export class TranslationWatch {
     this.#passed.length = 0;
   }
 
+  dropped(row: number): void {
+    this.log.dropped(row, this.nowPs, this.#issuer, this.#sequence);
+  }
+
   /** The address of a table is known only after the insertion. */
   complete(tlb: WatchedTlb, i: number): void {
     if (tlb.kind !== TlbKind.Table) return;
@@ -251,9 +257,11 @@ export class TranslationWatch {
 
   // ---- TLB invalidation -----------------------------------------------------------------------
 
-  /** A TLBI is about to take effect; `effectPs` is its boundary, or -1: the own clock. */
-  tlbiBegins(effectPs: number): void {
+  /** A TLBI of another CPU is about to take effect: the issuer's `sequence`-th. */
+  remoteTlbiBegins(effectPs: number, issuer: number, sequence: number): void {
     this.#effectPs = effectPs;
+    this.#issuer = issuer;
+    this.#sequence = sequence;
   }
 
   /** The TLBI has taken what it takes. */
@@ -271,6 +279,7 @@ export class TranslationWatch {
       this.#usedDeadPs = this.nowPs;
     }
     this.#effectPs = NONE;
+    this.#issuer = NONE;
   }
 
   #taken(match: TlbiMatch, tlb: WatchedTlb, i: number): boolean {

@@ -91,7 +91,7 @@ export class WatchedTlb extends Tlb {
     const row = this.rowOf[i]!;
     if (row >= 0) {
       this.#watch.complete(this, i);
-      this.#watch.log.dropped(row, this.#watch.nowPs);
+      this.#watch.dropped(row);
       this.rowOf[i] = -1;
     }
     super.remove(i);

@@ -225,8 +225,8 @@ function makeWatch(
   clock: { readonly clock: number },
   environment: CpuEnvironment,
 ): CpuWatch | null {
-  const { machine, tableMarks } = environment;
+  const { machine, memory, tableMarks } = environment;
   if (tableMarks === null) return null;
   const { cpuCount, features } = machine;
-  return new CpuWatch(id, clock, { cpuCount, bbm: features.bbm, marks: tableMarks });
+  return new CpuWatch(id, clock, { cpuCount, bbm: features.bbm, marks: tableMarks, memory });
 }

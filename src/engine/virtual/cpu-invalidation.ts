@@ -29,17 +29,13 @@ export class InvalidatingCpu extends TranslatingCpu {
     }
   }
 
-  /**
-   * Removes what the operation takes from this CPU and marks what is under way. `effectPs`: the
-   * boundary on which another CPU's operation takes effect.
-   */
+  /** Removes what the operation takes from this CPU and marks what is under way. */
   protected applyTlbi(
     operation: Tlbi,
     context: number,
     aHi: number,
     aLo: number,
     pages: number,
-    effectPs = -1,
   ): void {
     if (operation === Tlbi.IcIalluIs || operation === Tlbi.IcIvau) {
       this.l1i.clear();
@@ -56,7 +52,6 @@ export class InvalidatingCpu extends TranslatingCpu {
         : this.hostGranuleShift;
     const match = this.#match;
     match.set(operation, regime, context >>> 16, context & 0xffff, aHi, aLo, pages, granuleShift);
-    this.watch?.translations.tlbiBegins(effectPs);
     this.dtlb.invalidate(match);
     this.itlb.invalidate(match);
     this.tlb2.invalidate(match);

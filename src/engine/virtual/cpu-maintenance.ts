@@ -73,7 +73,7 @@ export class MaintenanceCpu extends ConditionCpu {
     }
     this.spend(Cost.Dsb);
     this.counters[Counter.Dsb] = this.counters[Counter.Dsb]! + 1;
-    if (scope === Scope.InnerShareable) this.watch?.dvm.completed();
+    if (scope === Scope.InnerShareable) this.watch?.dvm.completed(this.clock);
     return true;
   }
 
@@ -110,8 +110,8 @@ export class MaintenanceCpu extends ConditionCpu {
       this.watch?.dvm.syncReceived(issuer, aHi, effectPs);
       return;
     }
-    this.watch?.dvm.received(issuer);
-    this.applyTlbi(operation as Tlbi, context, aHi, aLo, pages, effectPs);
+    this.watch?.tlbiReceived(issuer, effectPs, operation);
+    this.applyTlbi(operation as Tlbi, context, aHi, aLo, pages);
     if (this.isMarked && this.status === Status.Parked) {
       // The address may mean another word now: the attempt starts afresh.
       this.takeMark();

@@ -318,7 +318,7 @@ export class TranslatingCpu extends RegimeCpu {
     this.counters[Counter.WalkReads] = this.counters[Counter.WalkReads]! + 1;
     const { witness } = this.environment;
     if (witness !== null) witness.access(this.id, paHi, paLo, write === 1, atPs);
-    this.watch?.tableRead(paHi, paLo, atPs);
+    this.watch?.tableRead(paHi, paLo, this.walker.readsStage2, atPs);
   }
 
   /** The descriptor that the walker asked for is granted. */

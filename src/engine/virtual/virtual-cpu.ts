@@ -19,6 +19,7 @@ import { FrameKind, NEVER, Phase, Status, WaitFor } from './cpu-state.ts';
 import { HeldLocks } from './held-locks.ts';
 import { InterruptQueue } from './interrupt-queue.ts';
 import { watchRepeats } from './repeat-check.ts';
+import { watchStores } from './store-check.ts';
 
 const FRAMES_MAX = 64;
 const INTERRUPT_VECTORS = 32;
@@ -40,6 +41,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
   #idleInterrupted = false;
   /** Gives the CPU its program; before the run. */
   start(program: Program | null): void {
+    if (this.watch !== null) watchStores(this, this.watch);
     if (this.environment.spec.debug.repeats) watchRepeats(this, () => this.#programs.length);
     if (program === null) {
       this.status = Status.Done;

@@ -125,6 +125,11 @@ export class Walker {
     return this.nested ? this.#stage2 : this.#stage1;
   }
 
+  /** Is the descriptor that the walk reads next one of stage 2? */
+  get readsStage2(): boolean {
+    return this.#step === Step.Read2;
+  }
+
   /** From the root again: a TLBI passed since the walk began (ER-X2). */
   restart(): void {
     this.marked = false;
