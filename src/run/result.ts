@@ -8,7 +8,7 @@ import type { CpuResult, Ending, SymbolTraffic, WorkerResult } from '../engine/v
 import { COST_NAMES } from '../machine/costs.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { PhysicalMemoryBuffers } from '../memory/physical-memory.ts';
-import { COUNTERS } from '../metrics/definition.ts';
+import { COUNTERS, Counter } from '../metrics/definition.ts';
 import { mergeHistograms, summarise } from '../metrics/histogram.ts';
 import { mergeSeeds, nameHistograms, type SeedHistograms } from '../metrics/naming.ts';
 import type { HotLine, PhaseResult, RunResult } from '../metrics/result.ts';
@@ -203,12 +203,12 @@ function phaseResult(
 
 function sumCounters(outcomes: readonly SeedOutcome[]): Record<string, number> {
   const cpus: readonly CpuResult[] = outcomes.flatMap((outcome) => outcome.cpus);
-  return Object.fromEntries(
-    COUNTERS.map(({ name }, counter) => [
-      name,
-      cpus.reduce((sum, cpu) => sum + cpu.counters[counter]!, 0),
-    ]),
-  );
+  const sum = (counter: number): number =>
+    cpus.reduce((total, cpu) => total + cpu.counters[counter]!, 0);
+  const sums = Object.fromEntries(COUNTERS.map(({ name }, counter) => [name, sum(counter)]));
+  // Every data access ends in one of the three; the engine doesn't count it twice.
+  sums['accesses'] = sum(Counter.L1Hits) + sum(Counter.L2Hits) + sum(Counter.Misses);
+  return sums;
 }
 
 function hotLines(outcomes: readonly SeedOutcome[]): HotLine[] {

@@ -57,7 +57,7 @@ export abstract class NaiveMemory extends NaiveTranslation {
     const hadCopy = wish === 'write' && this.l2.state(line) !== Mesi.Invalid;
     this.#asked = { line, into };
     this.state = 'line';
-    this.count(Counter.Misses, 1);
+    if (into === 'data') this.count(Counter.Misses, 1);
     const home = Math.floor(line / 2 ** 38);
     const arrival = this.clock + this.#hop(home);
     const request = { cpu: this.id, line, wish, hadCopy, bytes };

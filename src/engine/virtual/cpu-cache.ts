@@ -73,7 +73,9 @@ export class CachedCpu extends CpuCore {
     this.waitFor = waitFor;
     this.status = Status.WaitLine;
     this.nextPs = NEVER;
-    this.counters[Counter.Misses] = this.counters[Counter.Misses]! + 1;
+    if (waitFor === WaitFor.Data || waitFor === WaitFor.Condition) {
+      this.counters[Counter.Misses] = this.counters[Counter.Misses]! + 1;
+    }
     this.fabric.request(this.id, home, this.clock + hop, paHi, paLo, kind, hadCopy, bytes);
   }
 

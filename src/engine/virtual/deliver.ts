@@ -1,4 +1,7 @@
-/** Delivers a message that was read from another worker's outbox to the CPU, home or agent it is for. */
+/**
+ * Delivers a message that was read from another worker's outbox to the CPU, home or agent it is
+ * for.
+ */
 
 import type { LossKind, RequestKind } from '../../cache/line-state.ts';
 import { MessageKind } from './mailbox.ts';

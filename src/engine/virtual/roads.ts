@@ -1,7 +1,8 @@
 /**
- * The roads of one worker: how requests, grants, losses, DVM operations and interrupts get from a CPU
- * to a home or an agent and back. What stays inside the worker is a method call; what leaves it is a
- * message with its own time. Effects that take place on a window boundary wait in calendars.
+ * The roads of one worker: how requests, grants, losses, DVM operations and interrupts get from a
+ * CPU to a home or an agent and back. What stays inside the worker is a method call; what leaves
+ * it is a message with its own time. Effects that take place on a window boundary wait in
+ * calendars.
  */
 
 import { assert } from '../../base/assert.ts';
