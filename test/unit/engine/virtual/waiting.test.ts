@@ -119,18 +119,19 @@ describe('interrupts and parked conditions (ER-I2)', () => {
 
 describe('conditions and TLB maintenance (ER-X3)', () => {
   it('never test the old frame once a DSB has returned', () => {
-    for (let delay = 0; delay < 400_000; delay += 9_973) {
+    for (let delay = 0; delay < 2_000_000; delay += 9_973) {
       const seen: number[] = [];
       const ran = runPrograms(machine, [
         function* remapper(cpu, image) {
           cpu.compute(1_000_000);
-          // Wakes the waiter, which asks for its line again while the page goes away.
-          const { hi, lo } = image.pages[0]!.frames[0]!;
-          while (!cpu.store32(hi, lo, 0x5a000000, Relaxed)) yield;
-          cpu.compute(delay);
           yield* remapPage(cpu, image.pages[0]!, 0x100);
         },
-        undefined,
+        function* neighbour(cpu, image) {
+          // Wakes the waiter, which asks for its line again while the page goes away.
+          cpu.compute(1_000_000 + delay);
+          const { hi, lo } = image.pages[0]!.frames[0]!;
+          while (!cpu.store32(hi, lo + 4, 1, Relaxed)) yield;
+        },
         function* waiter(cpu, image) {
           cpu.setVector(Level.Host, makeHostHandler(image, 1_000));
           const { hi, lo } = image.pages[0]!.va;
