@@ -1,7 +1,7 @@
 /**
- * From when on a translation may not be in any TLB: not when the TLBI happened to take it, but when
- * the issuer's DSB said so. Programs must wait for the latter; what comes in between is a race that a
- * run may win by chance.
+ * From when on a translation may not be in any TLB: not when the TLBI happened to take it, but
+ * when the issuer's DSB said so. Programs must wait for the latter; what comes in between is a
+ * race that a run may win by chance.
  */
 
 import type { CpuLog } from './cpu-watch.ts';

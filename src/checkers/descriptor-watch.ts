@@ -1,11 +1,11 @@
 /**
- * Descriptors that a program changes from valid to valid (invariant I1; Arm ARM D8.16.1): another output
- * address, or a table where a block was. Only tables that a hardware walker has read count, since of
- * others no TLB holds anything. Whether the page was a table at the time is judged by the replay
- * (live-descriptors.ts).
+ * Descriptors that a program changes from valid to valid (invariant I1; Arm ARM D8.16.1): another
+ * output address, or a table where a block was. Only tables that a hardware walker has read
+ * count, since of others no TLB holds anything. Whether the page was a table at the time is
+ * judged by the replay (live-descriptors.ts).
  *
- * The old value is read when the CPU holds the line and before it writes, the new one right after: both
- * inside one attempt, so no other CPU comes in between.
+ * The old value is read when the CPU holds the line and before it writes, the new one right
+ * after: both inside one attempt, so no other CPU comes in between.
  */
 
 import type { PhysicalMemory } from '../memory/physical-memory.ts';

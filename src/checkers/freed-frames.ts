@@ -104,7 +104,9 @@ export class FreedFrames implements Oracle {
         rule: this.rule,
         timePs: t.lastUsePs[row]!,
         cpus: [cpu, free.cpu],
-        text: `uses a translation, filled at ${t.filledPs[row]! / 1000} ns, to a frame that was freed`,
+        text:
+          `uses a translation, filled at ${t.filledPs[row]! / 1000} ns, ` +
+          'to a frame that was freed',
         space: Space.Physical,
         hi: free.hi,
         lo: free.lo,

@@ -1,8 +1,8 @@
 /**
- * Live descriptors that were changed from valid to valid without break-before-make (I1), whether or not a
- * TLB held the old one: descriptor-watch.ts saw the store, here is known whether its page was a table
- * at the time. A page is one unless it was freed, or handed out as a frame and not yet as a table;
- * what boot code laid out never is.
+ * Live descriptors that were changed from valid to valid without break-before-make (I1), whether
+ * or not a TLB held the old one: descriptor-watch.ts saw the store, here is known whether its
+ * page was a table at the time. A page is one unless it was freed, or handed out as a frame and
+ * not yet as a table; what boot code laid out never is.
  *
  * On a machine with FEAT_BBM a change of size alone is legal.
  */

@@ -51,7 +51,7 @@ export interface TranslationColumns {
   readonly lastWritePs: Float64Array;
   /** NEVER = still held at the end. */
   readonly removedPs: Float64Array;
-  /** CPU whose broadcast TLBI took the last copy, and which of its TLBIs (from 1); -1 = none did. */
+  /** CPU whose broadcast TLBI took the last copy (-1 = none), and which of its TLBIs, from 1. */
   readonly takenBy: Int32Array;
   readonly takenBySequence: Int32Array;
 }

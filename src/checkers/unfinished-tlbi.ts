@@ -3,7 +3,8 @@
  * memory, and the CPU that issued it freed the memory before its DSB was complete. Whether somebody
  * used the memory in between is chance; that nobody waited is not.
  *
- * TLBIs that a kernel leaves without DSB on purpose (the access flag's) are for pages that it keeps.
+ * TLBIs that a kernel leaves without DSB on purpose (the access flag's) are for pages that it
+ * keeps.
  */
 
 import { EventKind } from '../cpu/operations.ts';
@@ -71,11 +72,12 @@ export class UnfinishedTlbi implements Oracle {
       if (frees.isTable[k] !== isTable || end <= from || from + frees.bytes[k]! <= start) continue;
       if (completion.isCompleteBy(log, row, timePs)) return;
       const what = isTable ? 'a table page' : 'a frame';
+      const when = whenComplete(taker.completedPs);
       this.findings.add({
         rule: this.rule,
         timePs,
         cpus: [taker.cpu, log.cpu],
-        text: `frees ${what} before the TLBI for it is complete: ${whenComplete(taker.completedPs)}`,
+        text: `frees ${what} before the TLBI for it is complete: ${when}`,
         space: Space.Physical,
         hi: t.paHi[row]!,
         lo: t.paLo[row]!,

@@ -1,6 +1,7 @@
 /**
- * Tells a CPU's watch when a store or atomic that may change a descriptor has written. Wraps those
- * attempts as own properties of the object, so nothing of it is on the paths of a run without checks.
+ * Tells a CPU's watch when a store or atomic that may change a descriptor has written. Wraps
+ * those attempts as own properties of the object, so nothing of it is on the paths of a run
+ * without checks.
  */
 
 import type { CpuWatch } from '../../checkers/cpu-watch.ts';

@@ -1,7 +1,7 @@
 /**
- * Promises I1 and I5 of the invariants: a live stage-2 entry is broken and flushed before it is made
- * again, and no guest store escapes the dirty log after the flush of a write protection. Two vCPUs
- * use a page; a third CPU, the VMM, changes its stage-2 entry, correctly or not.
+ * Promises I1 and I5 of the invariants: a live stage-2 entry is broken and flushed before it is
+ * made again, and no guest store escapes the dirty log after the flush of a write protection. Two
+ * vCPUs use a page; a third CPU, the VMM, changes its stage-2 entry, correctly or not.
  */
 
 import { describe, expect, it } from 'vitest';

@@ -1,6 +1,6 @@
 /**
- * Promise: a lock has one owner, is released by it and once, and is not held at the end; every kind of
- * violation is reported with CPUs, time and the lock's name, and correct use is silent.
+ * Promise: a lock has one owner, is released by it and once, and is not held at the end; every
+ * kind of violation is reported with CPUs, time and the lock's name, and correct use is silent.
  */
 
 import { describe, expect, it } from 'vitest';

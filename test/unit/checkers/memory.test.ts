@@ -1,6 +1,7 @@
 /**
- * Promises: frames are conserved (none handed out twice, none freed twice), and no table page is read after
- * its grace period (I3): neither freed under an open read-side section, nor read while it is free.
+ * Promises: frames are conserved (none handed out twice, none freed twice), and no table page is
+ * read after its grace period (I3): neither freed under an open read-side section, nor read while
+ * it is free.
  */
 
 import { describe, expect, it } from 'vitest';

@@ -1,8 +1,8 @@
 /**
- * Promise I4 on one CPU: after a TLBI has taken effect no TLB holds what it takes, no walk that it passed
- * fills an entry, no access that it hit takes place. The engine keeps it; here a broken engine is
- * played, one way at a time, so that the watch is known to notice. And I1: no fill beside a valid
- * entry that says otherwise.
+ * Promise I4 on one CPU: after a TLBI has taken effect no TLB holds what it takes, no walk that
+ * it passed fills an entry, no access that it hit takes place. The engine keeps it; here a broken
+ * engine is played, one way at a time, so that the watch is known to notice. And I1: no fill
+ * beside a valid entry that says otherwise.
  */
 
 import { describe, expect, it } from 'vitest';
