@@ -18,8 +18,8 @@ const REASONS: readonly Reason[] = [
     names: /^dirtyLog\.before\./,
     text:
       'flat times say that the published host spends about two thirds of a fault under mmu_lock ' +
-      '(577 of 849 ns), the emulated one less than half; 1 and 2 vCPUs alone cannot tell the part ' +
-      'under the lock from the rest, and the host is not named',
+      '(577 of 849 ns), the emulated one less than half; 1 and 2 vCPUs alone cannot tell the ' +
+      'part under the lock from the rest, and the host is not named',
   },
   {
     names: /^dirtyLog\.after\./,
