@@ -64,6 +64,33 @@ describe('random programs give one digest', () => {
   }
 });
 
+describe('runs that cannot go on have a digest, too (ER-G5)', () => {
+  it('a deadlock, on the naive engine as well', async () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const theCase = randomCase(seed, { steps: 8, ending: 'deadlock' });
+      const base = runHere(theCase);
+      expect(base.ending).toBe('deadlock');
+      expectSame('naive engine', theCase, base, runNaive(theCase));
+      for (const threads of [2, 4, 'per-cpu'] as const) {
+        const other = await runOnThreads(theCase, threads, pool, checks(seed));
+        expectSame(`${threads} threads`, theCase, base, other);
+      }
+    }
+  });
+
+  it('no progress', async () => {
+    for (let seed = 1; seed <= 8; seed++) {
+      const without = ['idle' as const];
+      const theCase = randomCase(seed, { steps: 8, without, ending: 'no-progress' });
+      const base = runHere(theCase);
+      expect(base.ending).toBe('no-progress');
+      for (const threads of [2, 4, 'per-cpu'] as const) {
+        expectSame(`${threads} threads`, theCase, base, await runOnThreads(theCase, threads, pool));
+      }
+    }
+  });
+});
+
 describe('what the programs are made of', () => {
   it('covers every kind of step in the first 200 seeds', () => {
     const seen = new Set<string>();

@@ -28,6 +28,8 @@ export interface RandomCase {
   /** Steps of these kinds are left out. */
   readonly without: readonly StepKind[];
   readonly limits?: MachineLimits;
+  /** How the program is to end; default: finished. */
+  readonly ending?: 'finished' | 'deadlock' | 'no-progress';
 }
 
 export function randomCase(seed: number, options: Partial<RandomCase> = {}): RandomCase {
@@ -71,15 +73,15 @@ export function programOf(
 ): (cpu: Cpu) => Program {
   const activeCpus = activeCpusOf(theCase, machine);
   const scene: Scene = { machine, image, activeCpus };
-  return (cpu) => run(cpu, scene, stepsOf(theCase, cpu.id), 2 + (theCase.seed % 5));
+  return (cpu) => run(cpu, scene, theCase);
 }
 
-function* run(cpu: Cpu, scene: Scene, steps: readonly Step[], skipEvery: number): Program {
+function* run(cpu: Cpu, scene: Scene, theCase: RandomCase): Program {
   const { image, activeCpus } = scene;
-  cpu.setVector(Level.Host, makeHostHandler(image, skipEvery));
+  cpu.setVector(Level.Host, makeHostHandler(image, 2 + (theCase.seed % 5)));
   cpu.setVector(Level.El2, makeGuestHandler(image.guest));
   for (const vector of [0, 1, 2]) cpu.setInterrupt(vector, makeInterrupt(scene, vector));
-  for (const step of steps) {
+  for (const step of stepsOf(theCase, cpu.id)) {
     const action = ACTIONS[step.kind](cpu, scene, step);
     // Both ways to call a program must mean the same.
     if (step.a % 2 === 0) yield action;
@@ -88,6 +90,13 @@ function* run(cpu: Cpu, scene: Scene, steps: readonly Step[], skipEvery: number)
   const { hi, lo } = image.doneCount;
   while (!cpu.add32(hi, lo, 1, Order.Release)) yield;
   if (cpu.id !== activeCpus[0]) return;
+  if (theCase.ending === 'deadlock') {
+    // Nobody wakes the sleepers, and this CPU waits for what never comes.
+    while (!cpu.cond32(hi, lo, Condition.Equal, -1, -1, Order.Acquire)) yield;
+  }
+  if (theCase.ending === 'no-progress') {
+    for (;;) while (!cpu.load32(hi, lo, Order.Acquire)) yield;
+  }
   for (;;) {
     const deadline = cpu.deadline(2_000_000);
     const kind = Condition.AtLeastWrapping;

@@ -15,6 +15,7 @@ import { NEVER } from './cpu-state.ts';
 import { deliver } from './deliver.ts';
 import { readOutbox } from './mailbox.ts';
 import { Meeting } from './meeting.ts';
+import { Shuffle } from './shuffle.ts';
 import type { CpuResult, Ending, EngineSpec, WorkerResult } from './spec.ts';
 import { Worker } from './worker.ts';
 
@@ -56,6 +57,9 @@ class WorkerRun {
   readonly #outboxes: Float64Array[];
   readonly #deliver: (words: Float64Array, at: number) => void;
   readonly #observe: Observer;
+  readonly #shuffle: Shuffle | null;
+  /** In the order in which their messages are read. */
+  readonly #everyWorker: number[];
   #shown = 0;
   #shownAtMs = 0;
   #parity = 0;
@@ -67,6 +71,8 @@ class WorkerRun {
     this.#observe = observe;
     this.meeting = new Meeting(spec.buffers.control, spec.workerCount, availableParallelism());
     this.#worker = new Worker(spec, index);
+    this.#shuffle = spec.debug.shuffle === 0 ? null : new Shuffle(spec.debug.shuffle - 1 - index);
+    this.#everyWorker = Array.from({ length: spec.workerCount }, (_, worker) => worker);
     this.#published = new Float64Array(spec.buffers.minima);
     this.#outboxes = spec.buffers.outboxes.map((buffer) => new Float64Array(buffer));
     this.#deliver = (words, at) => deliver(this.#worker.roads, words, at);
@@ -102,7 +108,10 @@ class WorkerRun {
     for (;;) {
       const earliest = this.#meet();
       if (this.#ended(earliest)) return;
-      const horizon = Math.min(earliest + hop, this.#stopPs());
+      // Debugging: meet after every window, which must not matter.
+      const next = (Math.floor(earliest / grid) + 1) * grid;
+      const farthest = this.#shuffle === null ? earliest + hop : next;
+      const horizon = Math.min(farthest, this.#stopPs());
       for (;;) {
         const own = worker.earliest();
         if (own === NEVER) break;
@@ -131,7 +140,7 @@ class WorkerRun {
   /** Publishes, waits for all, reads what the others sent. Returns the earliest time anywhere. */
   #meet(): number {
     const worker = this.#worker;
-    const { workerCount, machine } = this.#spec;
+    const { machine } = this.#spec;
     const published = this.#published;
     const parity = this.#parity;
     const mine = worker.index * Published.Doubles + parity * Published.Parity;
@@ -145,7 +154,8 @@ class WorkerRun {
     worker.roads.outbox.close();
     this.meeting.wait();
     let earliest = NEVER;
-    for (let other = 0; other < workerCount; other++) {
+    this.#shuffle?.apply(this.#everyWorker);
+    for (const other of this.#everyWorker) {
       const at = other * Published.Doubles + parity * Published.Parity;
       earliest = Math.min(earliest, published[at + Published.Earliest]!);
       this.#progressPs = Math.max(this.#progressPs, published[at + Published.Progress]!);

@@ -1,6 +1,7 @@
 /**
- * Debug switch (ER-T12): shuffles what must not matter, the order of CPUs in a window and of homes
- * on a worker. The digest must not move.
+ * Debug switch (ER-T12): shuffles what must not matter, the order of CPUs in a window, of homes on
+ * a worker, and of the workers whose messages are read; and workers meet after every window. The
+ * digest must not move.
  */
 
 import { RandomStream } from '../../base/random.ts';
