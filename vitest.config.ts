@@ -1,6 +1,6 @@
 /**
  * Tests import src/*.ts directly; worker threads load the compiled dist/workers/*.js, which
- * `npm test` builds first. `--mode soak` runs what is too long for every day: test/**\/*.soak.ts.
+ * `npm test` builds first. What is too long for every day is `npm run soak` (test/soak).
  */
 
 import { availableParallelism } from 'node:os';
@@ -8,13 +8,13 @@ import { defineConfig } from 'vitest/config';
 
 const MINUTE_MS = 60_000;
 
-export default defineConfig(({ mode }) => ({
+export default defineConfig({
   test: {
-    include: [mode === 'soak' ? 'test/**/*.soak.ts' : 'test/**/*.test.ts'],
+    include: ['test/**/*.test.ts'],
     pool: 'forks',
     // Some tests start worker threads of their own; a third process would only wait.
     maxWorkers: availableParallelism(),
-    testTimeout: mode === 'soak' ? 120 * MINUTE_MS : MINUTE_MS,
+    testTimeout: MINUTE_MS,
     hookTimeout: MINUTE_MS,
   },
-}));
+});
