@@ -113,6 +113,19 @@ const MUTANTS: readonly Mutant[] = [
     rule: 'losses count as pending (ER-T10)',
     apply: () => mutate(Calendar, 'earliest', () => () => Number.POSITIVE_INFINITY),
   },
+  { rule: 'grants count as pending (ER-T10)', apply: () => keepsNextTime(CachedCpu, 'granted') },
+  {
+    rule: 'interrupts count as pending (ER-T10)',
+    apply: () => keepsNextTime(VirtualCpu, 'interruptArrives'),
+  },
+  {
+    rule: 'wakes count as pending (ER-T10)',
+    apply: () => keepsNextTime(VirtualCpu, 'wakeArrives'),
+  },
+  {
+    rule: 'acknowledgements count as pending (ER-T10)',
+    apply: () => keepsNextTime(MaintenanceCpu, 'acknowledged'),
+  },
   {
     rule: 'an acknowledgement counts from its own time (ER-T8c)',
     apply: () =>
@@ -216,6 +229,17 @@ const MUTANTS: readonly Mutant[] = [
     apply: () => mutate(VirtualCpu, 'interrupts', () => () => true),
   },
 ];
+
+/** What arrives does not move the time at which the CPU can act next. */
+function keepsNextTime(type: { readonly prototype: object }, name: string): void {
+  mutate(type, name, (original) => {
+    return function (...operands) {
+      const before = this.nextPs;
+      original.apply(this, operands);
+      this.nextPs = before;
+    };
+  });
+}
 
 /** The owner on record becomes whoever sends a write-back, when it is served. */
 function believeEveryWriteBack(): void {
