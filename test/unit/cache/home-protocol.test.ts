@@ -1,7 +1,7 @@
 /**
- * Random conversations with one home by CPUs that keep the protocol: whatever happens, at any moment
- * a line has one owner or sharers, a loss is on the grid and after its service, and a grant is never
- * earlier than a loss of the line plus the way from the loser to the winner.
+ * Random conversations with one home by CPUs that keep the protocol: whatever happens, at any
+ * moment a line has one owner or sharers, a loss is on the grid and after its service, and a grant
+ * is never earlier than a loss of the line plus the way from the loser to the winner.
  */
 
 import fc from 'fast-check';

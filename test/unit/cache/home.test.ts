@@ -211,7 +211,7 @@ describe('whole lines and pages (ER-D18)', () => {
     driver.ask(0, ns(1020), Read, false, LINE);
     const grants = driver.finish();
     const page = grants.find(({ cpu }) => cpu === 3)!;
-    // CPU 2's line is free at 1040; both copies acknowledge within 25 ns; the channel takes 64 lines.
+    // CPU 2's line is free at 1040; both copies answer within 25 ns; the channel takes 64 lines.
     expect(page).toMatchObject({ at: ns(1040 + 32), state: LineState.Invalid });
     expect(driver.losses.map(({ cpu }) => cpu).sort()).toEqual([0, 1, 2]);
     const read = grants.findLast(({ cpu }) => cpu === 0)!;

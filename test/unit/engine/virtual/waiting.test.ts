@@ -73,7 +73,7 @@ describe('interrupts and parked conditions (ER-I2)', () => {
     }
   });
 
-  it('holds interrupts back while they are masked, and acknowledges TLBIs all the same (I5)', () => {
+  it('holds interrupts back while they are masked, but acknowledges TLBIs (ER-I5)', () => {
     const seen: string[] = [];
     const ran = runPrograms(machine, [
       function* sender(cpu, image) {
