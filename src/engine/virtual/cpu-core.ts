@@ -18,6 +18,7 @@ import { Counter } from '../../metrics/definition.ts';
 import type { Recorder } from '../../metrics/recorder.ts';
 import { NEVER, Phase, Status } from './cpu-state.ts';
 import type { Fabric } from './fabric.ts';
+import type { NextTimes } from './next-times.ts';
 import type { OrderWitness } from './order-witness.ts';
 import type { EngineSpec } from './spec.ts';
 
@@ -31,7 +32,7 @@ export interface CpuEnvironment {
   /**
    * When each CPU of the worker can act next: side by side, because every window reads them all.
    */
-  readonly nextTimes: Float64Array;
+  readonly nextTimes: NextTimes;
   readonly witness: OrderWitness | null;
   /** Which pages are or were tables, for checkers; null: checks are off. */
   readonly tableMarks: readonly Uint8Array[] | null;
@@ -71,7 +72,7 @@ export class CpuCore {
   protected readonly environment: CpuEnvironment;
   /** What checkers see of this CPU; null: checks are off. */
   readonly watch: CpuWatch | null;
-  readonly #nextTimes: Float64Array;
+  readonly #nextTimes: NextTimes;
   readonly #costsPs: Float64Array;
   readonly #recorder: Recorder;
   readonly #openPs: Float64Array;
@@ -106,11 +107,11 @@ export class CpuCore {
 
   /** When the CPU can act next; NEVER while it waits for an answer. */
   get nextPs(): number {
-    return this.#nextTimes[this.slot]!;
+    return this.#nextTimes.get(this.slot);
   }
 
   set nextPs(timePs: number) {
-    this.#nextTimes[this.slot] = timePs;
+    this.#nextTimes.set(this.slot, timePs);
   }
 
   nodeOfCpu(id: number): number {

@@ -10,7 +10,7 @@ import { PhysicalMemory } from '../../memory/physical-memory.ts';
 import { Counter } from '../../metrics/definition.ts';
 import { Recorder } from '../../metrics/recorder.ts';
 import { DvmAgent } from '../../translation/dvm-agent.ts';
-import { NEVER } from './cpu-state.ts';
+import { NextTimes } from './next-times.ts';
 import { OrderWitness } from './order-witness.ts';
 import { Roads } from './roads.ts';
 import { Shuffle } from './shuffle.ts';
@@ -31,11 +31,10 @@ export class Worker {
   /** In order of slot, never shuffled. */
   readonly #cpuBySlot: VirtualCpu[] = [];
   /** By slot of the CPU; NEVER beyond the last. */
-  readonly #nextTimes: Float64Array;
+  readonly #nextTimes: NextTimes;
   readonly #grid: number;
   readonly #shuffle: Shuffle | null;
-  /** Of the last earliest(): the CPU that is first, and when anything else is due. */
-  #firstSlot = -1;
+  /** Of the last earliest(): when anything but the first CPU is due. */
   #othersPs = 0;
 
   constructor(spec: EngineSpec, index: number) {
@@ -51,7 +50,7 @@ export class Worker {
     this.roads = new Roads(spec, index);
     this.#shuffle = spec.debug.shuffle === 0 ? null : new Shuffle(spec.debug.shuffle + index);
     const owned = spec.activeCpus.filter((cpu) => spec.workerOfCpu[cpu] === index);
-    this.#nextTimes = new Float64Array(owned.length);
+    this.#nextTimes = new NextTimes(owned.length);
     this.#buildNodes();
     this.#buildCpus();
   }
@@ -123,27 +122,14 @@ export class Worker {
    * the way which CPU is first and when anything else is due, for runs of a lone CPU.
    */
   earliest(): number {
-    let first = NEVER;
-    let others = NEVER;
-    let slot = -1;
     const next = this.#nextTimes;
-    for (let i = 0; i < next.length; i++) {
-      const due = next[i]!;
-      if (due >= others) continue;
-      if (due < first) {
-        others = first;
-        first = due;
-        slot = i;
-      } else {
-        others = due;
-      }
-    }
+    next.scan();
+    let others = next.secondPs;
     for (const home of this.homes) others = Math.min(others, home.queue.earliest());
     for (const agent of this.agents) others = Math.min(others, agent.queue.earliest());
     others = Math.min(others, this.roads.earliestEffectPs());
-    this.#firstSlot = slot;
     this.#othersPs = others;
-    return Math.min(first, others);
+    return Math.min(next.firstPs, others);
   }
 
   /** Runs window `window`; may run on to `horizonPs` when a single CPU has anything to do. */
@@ -161,20 +147,26 @@ export class Worker {
     const end = (window + 1) * this.#grid;
     if (this.roads.applyEffects(window) && horizonPs > end) this.earliest();
     const next = this.#nextTimes;
-    const first = this.#firstSlot;
-    if (horizonPs > end && this.#othersPs >= end && first >= 0 && next[first]! < end) {
-      return this.#runAlone(this.#cpuBySlot[first]!, end, horizonPs);
+    if (horizonPs > end && this.#othersPs >= end && next.firstPs < end) {
+      return this.#runAlone(this.#cpuBySlot[next.firstSlot]!, end, horizonPs);
     }
-    const { cpus } = this;
-    this.#shuffle?.apply(cpus);
-    const bySlot = this.#shuffle === null ? this.#cpuBySlot : cpus;
-    for (let i = 0; i < bySlot.length; i++) {
-      // In order of slot `next` tells at once who sleeps; a shuffled order asks the CPU.
-      if (bySlot !== cpus && next[i]! >= end) continue;
-      const cpu = bySlot[i]!;
-      if (cpu.nextPs < end) cpu.run(end);
+    if (this.#shuffle !== null) {
+      this.#runShuffled(this.#shuffle, end);
+      return end;
+    }
+    for (let slot = next.dueFrom(0, end); slot >= 0; slot = next.dueFrom(slot + 1, end)) {
+      this.#cpuBySlot[slot]!.run(end);
     }
     return end;
+  }
+
+  /** Debug: the CPUs of a window in any order. */
+  #runShuffled(shuffle: Shuffle, end: number): void {
+    const { cpus } = this;
+    shuffle.apply(cpus);
+    for (const cpu of cpus) {
+      if (cpu.nextPs < end) cpu.run(end);
+    }
   }
 
   /**
