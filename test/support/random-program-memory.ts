@@ -64,6 +64,8 @@ export interface RandomImage {
   readonly pages: readonly RemappedPage[];
   /** Virtual addresses, the same in every CPU's own space. */
   readonly userPages: readonly Address[];
+  /** A block of 2 MiB without bytes in every CPU's own space. */
+  readonly hugePage: Address;
   readonly text: readonly Address[];
   /** Pages of memory without bytes. */
   readonly emptyPages: readonly Address[];
@@ -100,6 +102,7 @@ const IPA_BITS = 40;
 const WINDOW: Address = { hi: 0xffff8000 | 0, lo: 0x10000000 };
 const TEXT: Address = { hi: 0xffff8000 | 0, lo: 0x20000000 };
 const USER: Address = { hi: 0, lo: 0x00400000 };
+const HUGE_PAGE: Address = { hi: 0, lo: 0x40000000 };
 const GUEST: Address = { hi: 0, lo: 0x00800000 };
 const GUEST_IPA: Address = { hi: 0, lo: 0x40000000 };
 const PAGE = 4096;
@@ -151,6 +154,7 @@ function buildImage(
     doneCount: line(0),
     pages: many(3, (i) => remappedPage(boot, kernel, i, node(i + 1))),
     userPages: userPages(boot, userTables, 6),
+    hugePage: HUGE_PAGE,
     text: textPages(boot, kernel),
     emptyPages: many(2 * nodeCount, (i) => toLinear(boot.allocateUnbacked(node(i), PAGE))),
     guest: guestOf(boot, node(1)),
@@ -211,7 +215,7 @@ function userPages(
     pages.push(va);
   }
   // A block of 2 MiB over memory without bytes.
-  const block: Address = { hi: 0, lo: 0x40000000 };
+  const block = HUGE_PAGE;
   const output = boot.allocateUnbacked(0, 2 ** 21, 2 ** 21);
   tables.forEach((table, cpu) => {
     mapRange(boot, table, {

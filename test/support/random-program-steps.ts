@@ -210,6 +210,13 @@ function* readWindow(cpu: Cpu, { image }: Scene, step: Step): Program {
 function* wholeLines(cpu: Cpu, { image }: Scene, step: Step): Program {
   const { hi, lo } = at(at([image.words, image.conflicts], step.c), step.a);
   const page = at(image.emptyPages, step.a);
+  if (step.c % 29 === 0) {
+    // A huge page, some of whose lines are in caches.
+    const block = image.hugePage;
+    while (!cpu.load32(block.hi, block.lo + (step.a % 4096) * 64, Order.Relaxed)) yield;
+    while (!cpu.copyPage(block.hi, block.lo, hi, lo & ~4095, 2 ** 21)) yield;
+    return;
+  }
   switch (step.b % 5) {
     case 0:
       while (!cpu.zeroLine(hi, lo)) yield;
