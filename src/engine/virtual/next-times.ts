@@ -1,6 +1,7 @@
 /**
- * When each CPU of a worker can act next. Every window asks for the first and the second of them, but
- * changes few: the times stand side by side in blocks, and only blocks that changed are read again.
+ * When each CPU of a worker can act next. Every window asks for the first and the second of them,
+ * but changes few: the times stand side by side in blocks, and only blocks that changed are read
+ * again.
  */
 
 import { NEVER } from './cpu-state.ts';

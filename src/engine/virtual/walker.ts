@@ -278,6 +278,8 @@ export class Walker {
     const cache = this.#cache;
     const root = this.#stage2;
     const tag = this.context & ~0xffff;
+    // From the first stage-2 step on, cached or read, any stage-2 form of the VMID concerns it.
+    if (this.topShift === 0) this.topShift = this.lowShift = 48;
     const known = cache.lookupIpa(tag, this.ipaHi, this.ipaLo);
     if (known >= 0) {
       const { ipa } = cache;
@@ -299,8 +301,6 @@ export class Walker {
       this.#table2Hi = root.hi;
       this.#table2Lo = root.lo;
     }
-    // From the first stage-2 read on, any stage-2 form of the VMID concerns this walk.
-    if (this.topShift === 0) this.topShift = this.lowShift = 48;
     this.#step = Step.Read2;
     return CONTINUE;
   }

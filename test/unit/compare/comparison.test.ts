@@ -1,3 +1,8 @@
+/**
+ * Promise: compared runs are paired by seed, ratios and spreads come from the pairs, equal is
+ * called identical.
+ */
+
 import { describe, expect, it } from 'vitest';
 import { comparisonJson } from '../../../src/compare/compare-json.ts';
 import { type ComparedRun, compareRuns } from '../../../src/compare/comparison.ts';

@@ -1,3 +1,7 @@
+/**
+ * Promise: what a run wrote is read back whole; a wrong path or a damaged file is one clear line.
+ */
+
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,4 +1,6 @@
-/** Promise: machines are found by name, with dashes or underscores, and a wrong name gets a hint. */
+/**
+ * Promise: machines are found by name, with dashes or underscores, and a wrong name gets a hint.
+ */
 
 import { expect, it } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';

@@ -1,3 +1,8 @@
+/**
+ * Promise: .hlog files follow the HdrHistogram log format, survive a round trip, and damage is
+ * named.
+ */
+
 import { build, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../../src/base/errors.ts';

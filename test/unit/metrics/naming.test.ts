@@ -1,3 +1,5 @@
+/** Promise: histogram names are the documented ones and parse back to what they came from. */
+
 import { describe, expect, it } from 'vitest';
 import { COUNTERS, METRICS } from '../../../src/metrics/definition.ts';
 import { histogramName, mergeSeeds, parseHistogramName } from '../../../src/metrics/naming.ts';

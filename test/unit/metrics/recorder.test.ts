@@ -1,3 +1,5 @@
+/** Promise: the recorder keeps exact count, minimum, maximum and sum, and loses no value. */
+
 import { describe, expect, it } from 'vitest';
 import { BugError } from '../../../src/base/errors.ts';
 import {

@@ -1,3 +1,5 @@
+/** Promise: results match their schema, and the shipped JSON schema is up to date. */
+
 import { describe, expect, it } from 'vitest';
 import { resultJsonSchemaText, runResultSchema } from '../../../src/metrics/result-schema.ts';
 import { runFiles } from '../../../src/metrics/run-files.ts';

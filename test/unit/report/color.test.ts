@@ -1,3 +1,7 @@
+/**
+ * Promise: colour and Unicode follow the option, the environment and the terminal, in that order.
+ */
+
 import { describe, expect, it } from 'vitest';
 import { chooseColor, chooseUnicode, paint } from '../../../src/report/color.ts';
 

@@ -1,3 +1,7 @@
+/**
+ * Promise: the report says what the run was, aligned, in one unit per metric, within the width.
+ */
+
 import { describe, expect, it } from 'vitest';
 import { mergeSeeds } from '../../../src/metrics/naming.ts';
 import { renderRun } from '../../../src/report/run-report.ts';
