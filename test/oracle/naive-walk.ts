@@ -194,6 +194,7 @@ export class NaiveWalk {
     const cpu = this.#cpu;
     const tag = { vmid: this.#request.tag.vmid, asid: 0 };
     const root = this.#request.stage2!;
+    if (this.#top === 0) this.#rest(48);
     const known = cpu.ipas.use(2, tag, ipa);
     if (known !== undefined) {
       const pa = known.pa + (ipa - known.base);
@@ -208,7 +209,6 @@ export class NaiveWalk {
       level = deepest + 1;
       break;
     }
-    if (this.#top === 0) this.#rest(48);
     for (let exclusive = false; ; ) {
       const entry = table + indexOf(ipa, level, root) * 8;
       yield* cpu.holdDescriptor(entry, exclusive);
