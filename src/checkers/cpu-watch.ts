@@ -113,6 +113,7 @@ export class CpuWatch {
   tableRead(paHi: number, paLo: number, inStage2: boolean, atPs: number): void {
     this.#tables.mark(paHi, paLo, inStage2 ? Mark.Stage2 : Mark.Stage1);
     this.#tables.note(Access.Walk, paHi, paLo, atPs);
+    this.translations.walkReads(atPs);
   }
 
   tlbiIssued(operation: Tlbi, context: number, hi: number, lo: number, pages: number): void {

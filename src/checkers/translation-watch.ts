@@ -44,6 +44,8 @@ export class TranslationWatch {
   #sequence = 0;
   // The walk under way.
   #walkStartPs = 0;
+  /** It has read a descriptor or used the walk cache: before, a TLBI does not concern it. */
+  #walkHasRead = false;
   #rootHi = 0;
   #rootLo = 0;
   readonly #passed: TlbiRecord[] = [];
@@ -78,9 +80,17 @@ export class TranslationWatch {
   /** A walk begins, or begins again. */
   walkStarts(rootHi: number, rootLo: number): void {
     this.#walkStartPs = this.#clock.clock;
+    this.#walkHasRead = false;
     this.#rootHi = rootHi;
     this.#rootLo = rootLo;
     this.#passed.length = 0;
+  }
+
+  /** The walk under way has something to go stale from now on. */
+  walkReads(atPs: number): void {
+    if (this.#walkHasRead) return;
+    this.#walkHasRead = true;
+    this.#walkStartPs = atPs;
   }
 
   incoming(
@@ -229,7 +239,10 @@ export class TranslationWatch {
   used(tlb: WatchedTlb, i: number): void {
     const row = tlb.rowOf[i]!;
     if (row >= 0) this.log.used(row, this.#clock.clock);
-    if (tlb.kind !== TlbKind.Combined) return;
+    if (tlb.kind !== TlbKind.Combined) {
+      this.walkReads(this.#clock.clock);
+      return;
+    }
     const used = this.#used;
     used[0] = tlb.context[i]!;
     used[1] = tlb.contextMask[i]!;
@@ -267,7 +280,7 @@ export class TranslationWatch {
   /** The TLBI has taken what it takes. */
   tlbiApplied(match: TlbiMatch, record: TlbiRecord, walking: boolean): void {
     this.tlbiCount++;
-    if (walking) this.#passed.push(record);
+    if (walking && this.#walkHasRead) this.#passed.push(record);
     for (const tlb of this.#tlbs) {
       for (let k = 0; k < tlb.validCount; k++) {
         const i = tlb.valid[k]!;

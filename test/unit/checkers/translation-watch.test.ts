@@ -102,15 +102,28 @@ describe('a TLBI that took effect', () => {
     const at = new Fixture();
     at.clock.clock = 10;
     at.watch.walkStarts(0, 0x1000);
+    at.watch.walkReads(11);
     at.invalidate(50, true);
     at.finishFill(60, VA, 0x8000);
     expect(at.stale).toEqual(['fills a translation by a walk that a TLBI passed']);
+  });
+
+  it('does not concern a walk that has read nothing yet', () => {
+    const at = new Fixture();
+    at.clock.clock = 10;
+    at.watch.walkStarts(0, 0x1000);
+    at.invalidate(50, true);
+    at.watch.walkReads(55);
+    at.finishFill(60, VA, 0x8000);
+    expect(at.stale).toEqual([]);
+    expect(at.watch.log.columns().walkStartPs[0]).toBe(55);
   });
 
   it('does not concern a walk for another address', () => {
     const at = new Fixture();
     at.clock.clock = 10;
     at.watch.walkStarts(0, 0x1000);
+    at.watch.walkReads(11);
     at.invalidate(50, true);
     at.finishFill(60, VA + 0x1000, 0x8000);
     expect(at.stale).toEqual([]);
