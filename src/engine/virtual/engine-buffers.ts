@@ -3,7 +3,7 @@
 import type { Machine } from '../../machine/machine.ts';
 import type { PhysicalMemoryBuffers } from '../../memory/physical-memory.ts';
 import { Control, Published } from './control.ts';
-import { MESSAGE_DOUBLES, outboxCapacity } from './mailbox.ts';
+import { MESSAGE_DOUBLES, OVERFLOW_BYTES_MAX, outboxCapacity } from './mailbox.ts';
 import { OrderWitness } from './order-witness.ts';
 import type { EngineBuffers } from './spec.ts';
 
@@ -20,6 +20,10 @@ export function createEngineBuffers(
     outboxes: Array.from(
       { length: workerCount },
       () => new SharedArrayBuffer(workerCount === 1 ? 16 : outboxBytes),
+    ),
+    overflows: Array.from(
+      { length: 2 * workerCount },
+      () => new SharedArrayBuffer(0, { maxByteLength: workerCount === 1 ? 0 : OVERFLOW_BYTES_MAX }),
     ),
     witness: witness
       ? memory.zones.map((zone) => new SharedArrayBuffer(OrderWitness.bytes(zone.byteLength)))

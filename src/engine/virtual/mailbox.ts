@@ -1,7 +1,7 @@
 /**
  * Messages between workers. Each worker has one outbox per meeting parity; a message names the
  * worker it is for and carries its own emulated time, so the order in which messages are read does
- * not matter. Bounded: overflow is a bug, never a silent drop (ER-B6).
+ * not matter. Bounded: beyond the bound is a bug, never a silent drop (ER-B6).
  */
 
 import { assert } from '../../base/assert.ts';
@@ -23,8 +23,12 @@ export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
 /** worker, kind, time, target (node or CPU), cpu, hi, lo, a, b, c (c may be a time) */
 export const MESSAGE_DOUBLES = 10;
 
+/** What an overflow may grow to: 1.6 million messages. */
+export const OVERFLOW_BYTES_MAX = 2 ** 27;
+
 /**
- * Bounded by what can be under way between two meetings: grants and losses per CPU, few windows.
+ * Room for what is usually under way between two meetings: grants and losses per CPU, few windows. A
+ * whole page taken from CPUs that have its lines loses one line each: that goes to the overflow.
  */
 export function outboxCapacity(cpuCount: number): number {
   return Math.max(4096, 64 * cpuCount);
@@ -32,19 +36,28 @@ export function outboxCapacity(cpuCount: number): number {
 
 export class Outbox {
   readonly #words: Float64Array<SharedArrayBuffer>;
+  /** By parity; they grow when needed, and their views with them. */
+  readonly #overflows: readonly Float64Array<SharedArrayBuffer>[];
   readonly #capacity: number;
+  #parity = 0;
   #base = 0;
   #count = 0;
   /** Earliest time among the messages of this meeting. */
   earliestPs = Number.POSITIVE_INFINITY;
 
-  constructor(buffer: SharedArrayBuffer, cpuCount: number) {
+  constructor(
+    buffer: SharedArrayBuffer,
+    overflows: readonly SharedArrayBuffer[],
+    cpuCount: number,
+  ) {
     this.#words = new Float64Array(buffer);
+    this.#overflows = overflows.map((overflow) => new Float64Array(overflow));
     this.#capacity = outboxCapacity(cpuCount);
   }
 
   /** Starts filling the buffer of a parity. */
   open(parity: number): void {
+    this.#parity = parity;
     this.#base = parity * (1 + this.#capacity * MESSAGE_DOUBLES);
     this.#count = 0;
     this.earliestPs = Number.POSITIVE_INFINITY;
@@ -62,9 +75,13 @@ export class Outbox {
     b: number,
     c: number,
   ): void {
-    assert(this.#count < this.#capacity, `outbox of ${this.#capacity} messages is full`);
-    const words = this.#words;
-    const at = this.#base + 1 + this.#count++ * MESSAGE_DOUBLES;
+    let words = this.#words;
+    let at = this.#base + 1 + this.#count * MESSAGE_DOUBLES;
+    if (this.#count >= this.#capacity) {
+      at = (this.#count - this.#capacity) * MESSAGE_DOUBLES;
+      words = this.#overflowFor(at + MESSAGE_DOUBLES);
+    }
+    this.#count++;
     words[at] = worker;
     words[at + 1] = kind;
     words[at + 2] = timePs;
@@ -78,6 +95,15 @@ export class Outbox {
     if (timePs < this.earliestPs) this.earliestPs = timePs;
   }
 
+  #overflowFor(doubles: number): Float64Array<SharedArrayBuffer> {
+    const words = this.#overflows[this.#parity]!;
+    if (words.length >= doubles) return words;
+    const bytes = Math.min(Math.max(2 * words.byteLength, 65536), OVERFLOW_BYTES_MAX);
+    assert(8 * doubles <= bytes, `more than ${OVERFLOW_BYTES_MAX} bytes of messages at a meeting`);
+    words.buffer.grow(bytes);
+    return words;
+  }
+
   /** Makes the count visible; the barrier publishes it. */
   close(): void {
     this.#words[this.#base] = this.#count;
@@ -87,15 +113,21 @@ export class Outbox {
 /** Calls `deliver(words, at)` for every message to `worker` in the outbox of a parity. */
 export function readOutbox(
   words: Float64Array,
+  overflow: Float64Array,
   parity: number,
   cpuCount: number,
   worker: number,
   deliver: (words: Float64Array, at: number) => void,
 ): void {
-  const base = parity * (1 + outboxCapacity(cpuCount) * MESSAGE_DOUBLES);
+  const capacity = outboxCapacity(cpuCount);
+  const base = parity * (1 + capacity * MESSAGE_DOUBLES);
   const count = words[base]!;
-  for (let i = 0; i < count; i++) {
+  const inside = Math.min(count, capacity);
+  for (let i = 0; i < inside; i++) {
     const at = base + 1 + i * MESSAGE_DOUBLES;
     if (words[at] === worker) deliver(words, at);
+  }
+  for (let at = 0; at < (count - inside) * MESSAGE_DOUBLES; at += MESSAGE_DOUBLES) {
+    if (overflow[at] === worker) deliver(overflow, at);
   }
 }

@@ -40,7 +40,9 @@ export class Roads implements Fabric, HomePort, DvmPort {
     const { machine } = spec;
     this.spec = spec;
     this.#grid = machine.gridPs;
-    this.outbox = new Outbox(spec.buffers.outboxes[index]!, machine.cpuCount);
+    const { outboxes, overflows } = spec.buffers;
+    const own = overflows.slice(2 * index, 2 * index + 2);
+    this.outbox = new Outbox(outboxes[index]!, own, machine.cpuCount);
     this.#cpuById = new Array(machine.cpuCount).fill(null);
     this.#homeByNode = new Array(machine.nodeCount).fill(null);
     this.#agentByNode = new Array(machine.nodeCount).fill(null);

@@ -55,6 +55,7 @@ class WorkerRun {
   readonly #worker: Worker;
   readonly #published: Float64Array;
   readonly #outboxes: Float64Array[];
+  readonly #overflows: Float64Array[];
   readonly #deliver: (words: Float64Array, at: number) => void;
   readonly #observe: Observer;
   readonly #shuffle: Shuffle | null;
@@ -75,6 +76,7 @@ class WorkerRun {
     this.#everyWorker = Array.from({ length: spec.workerCount }, (_, worker) => worker);
     this.#published = new Float64Array(spec.buffers.minima);
     this.#outboxes = spec.buffers.outboxes.map((buffer) => new Float64Array(buffer));
+    this.#overflows = spec.buffers.overflows.map((buffer) => new Float64Array(buffer));
     this.#deliver = (words, at) => deliver(this.#worker.roads, words, at);
   }
 
@@ -160,7 +162,9 @@ class WorkerRun {
       earliest = Math.min(earliest, published[at + Published.Earliest]!);
       this.#progressPs = Math.max(this.#progressPs, published[at + Published.Progress]!);
       if (other === worker.index) continue;
-      readOutbox(this.#outboxes[other]!, parity, machine.cpuCount, worker.index, this.#deliver);
+      const overflow = this.#overflows[2 * other + parity]!;
+      const { cpuCount } = machine;
+      readOutbox(this.#outboxes[other]!, overflow, parity, cpuCount, worker.index, this.#deliver);
     }
     this.#parity = 1 - parity;
     worker.roads.outbox.open(this.#parity);

@@ -69,6 +69,8 @@ export interface EngineBuffers {
   readonly minima: SharedArrayBuffer;
   /** Float64, per worker: outgoing messages, double-buffered by meeting parity. */
   readonly outboxes: readonly SharedArrayBuffer[];
+  /** Float64, two per worker (by meeting parity), growable: messages beyond an outbox' capacity. */
+  readonly overflows: readonly SharedArrayBuffer[];
   /** Float64: order witness, by node: [last read, last write] per backed line; empty when off. */
   readonly witness: readonly SharedArrayBuffer[];
   /** Uint8, by node: pages with contents that are or were tables, for checkers. */
