@@ -11,6 +11,7 @@ import { PhysicalMemory } from '../../src/memory/physical-memory.ts';
 import { COUNTERS, METRICS } from '../../src/metrics/definition.ts';
 import { bootSeed } from '../../src/run/boot.ts';
 import type { Workload, WorkloadContext } from '../../workloads/workload.ts';
+import { refuseViolations } from '../support/no-violations.ts';
 import { makeTestMachine } from '../support/test-machine.ts';
 import type { ConformanceEngine, ConformanceOutcome, ScenarioImage } from './engine.ts';
 import { scenarioByName } from './scenario-table.ts';
@@ -62,6 +63,7 @@ export const virtualConformance: ConformanceEngine = {
     };
     const image = booted.image as ScenarioImage;
     const result = runWorker(spec, 0, (cpu) => scenario.program(cpu, image, parameters));
+    refuseViolations(spec, [result]);
     if (result.ending.kind !== 'finished') throw new StallError(result.ending.report.join('\n'));
     const memory = new PhysicalMemory(booted.memory);
     return {

@@ -14,6 +14,7 @@ import type { HistogramData } from '../../src/metrics/recorder.ts';
 import { digestOf } from '../../src/run/digest.ts';
 import { mapThreads } from '../../src/run/threads.ts';
 import { type NaiveOutcome, NaiveRun } from '../oracle/naive-engine.ts';
+import { refuseViolations } from './no-violations.ts';
 import { activeCpusOf, machineOf, programOf, type RandomCase, STREAMS } from './random-program.ts';
 import { type BootedCase, bootCase } from './random-program-memory.ts';
 import { histogramsOf } from './virtual-histograms.ts';
@@ -87,6 +88,7 @@ export function prepare(theCase: RandomCase, threads: Threads, debug: EngineDebu
 export function runHere(theCase: RandomCase, debug: Partial<EngineDebug> = {}): Outcome {
   const { machine, booted, spec } = prepare(theCase, 1, { ...PLAIN, ...debug });
   const result = runWorker(spec, 0, programOf(theCase, machine, booted.image));
+  refuseViolations(spec, [result]);
   return outcomeOf([result], booted.memory);
 }
 
@@ -103,7 +105,9 @@ export async function runOnThreads(
     image: booted.image,
     worker,
   }));
-  return outcomeOf(await pool.run(tasks), booted.memory);
+  const results = await pool.run(tasks);
+  refuseViolations(spec, results);
+  return outcomeOf(results, booted.memory);
 }
 
 export function runNaive(theCase: RandomCase): Outcome {

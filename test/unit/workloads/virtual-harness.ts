@@ -20,6 +20,7 @@ import {
   type Workload,
   type WorkloadContext,
 } from '../../../workloads/workload.ts';
+import { refuseViolations } from '../../support/no-violations.ts';
 
 export interface VirtualRun {
   readonly facts: RunFacts;
@@ -66,6 +67,7 @@ export function runVirtually(workload: Workload, words: string, machineName?: st
   };
   const image = structuredClone(booted.image);
   const result = runWorker(spec, 0, (cpu) => workload.program(cpu, image, context));
+  refuseViolations(spec, [result]);
   const outcome = mergeWorkers(context.seed, [result], booted.memory);
   const warmUp = phases.map((phase) => phase.warmUp === true);
   const memory = new PhysicalMemory(booted.memory);
