@@ -89,7 +89,8 @@ describe('run', () => {
     expect(one.threads.workers).toBe(1);
     expect(perCpu.threads.workers).toBe(4);
     expect(perCpu.digest).toBe(few.digest);
-    expect(few.checks.map(({ ok }) => ok)).toEqual([true, true]);
+    expect(few.checks.length).toBeGreaterThan(2);
+    expect(few.checks.filter(({ ok }) => !ok)).toEqual([]);
   });
 
   it('runs several workloads of a profile at once', async () => {
