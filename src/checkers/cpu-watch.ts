@@ -30,12 +30,15 @@ export interface CpuLog {
   readonly violations: readonly Violation[];
   readonly violationCount: number;
   readonly tlbiCount: number;
-  /** When a log was full; Infinity: none was. */
+  /** When the log of events was full, and when the first of all logs was; Infinity: never. */
+  readonly eventsFullAtPs: number;
   readonly fullAtPs: number;
 }
 
 export interface WatchOptions {
+  /** CPUs of the machine, and those that take part and share the room for logs. */
   readonly cpuCount: number;
+  readonly activeCount: number;
   /** FEAT_BBM level of the machine. */
   readonly bbm: string;
   readonly marks: TableMarks;
@@ -46,6 +49,9 @@ export interface WatchOptions {
 export const LogKind = { DescriptorSize: 64, DescriptorOutput: 65 } as const;
 
 const PAGE_BYTES = 4096;
+/** Room for all CPUs together: at worst about 0.7 GiB each for events, reads and translations. */
+const EVENTS_TOTAL = 1 << 25;
+const ROWS_TOTAL = 1 << 23;
 const NO_TLBI = { operation: 0, context: 0, hi: 0, lo: 0, pages: 0, granuleShift: 12 } as const;
 
 export class CpuWatch {
@@ -53,7 +59,7 @@ export class CpuWatch {
   readonly dvm: DvmWatch;
   readonly #cpu: number;
   readonly #clock: Clock;
-  readonly #events = new EventLog();
+  readonly #events: EventLog;
   readonly #tables: TableReads;
   readonly #descriptors: DescriptorWatch;
   readonly #markOf = (paHi: number, paLo: number): Mark => this.#tables.markOf(paHi, paLo);
@@ -63,9 +69,13 @@ export class CpuWatch {
   constructor(cpu: number, clock: Clock, options: WatchOptions) {
     this.#cpu = cpu;
     this.#clock = clock;
-    this.translations = new TranslationWatch(cpu, clock, options.bbm);
+    const { bbm, activeCount } = options;
+    const eventsMax = Math.floor(EVENTS_TOTAL / activeCount);
+    this.#events = new EventLog(eventsMax);
+    const rowsMax = Math.floor(ROWS_TOTAL / activeCount);
+    this.translations = new TranslationWatch(cpu, clock, bbm, rowsMax);
     this.dvm = new DvmWatch(cpu, options.cpuCount);
-    this.#tables = new TableReads(options.marks);
+    this.#tables = new TableReads(options.marks, eventsMax);
     this.#descriptors = new DescriptorWatch(options.memory);
   }
 
@@ -150,6 +160,7 @@ export class CpuWatch {
       violations: findings.flatMap(({ violations }) => violations),
       violationCount: findings.reduce((sum, { count }) => sum + count, 0),
       tlbiCount: this.translations.tlbiCount,
+      eventsFullAtPs: this.#events.fullAtPs,
       fullAtPs: Math.min(
         this.#events.fullAtPs,
         this.translations.log.fullAtPs,

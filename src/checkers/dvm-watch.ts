@@ -18,7 +18,7 @@ export interface IssuedTlbis {
 }
 
 /** TLBIs kept per CPU; later ones count as completed. */
-const RECORDS_MAX = 1 << 20;
+const RECORDS_MAX = 1 << 18;
 
 export class DvmWatch {
   readonly findings = new Findings();

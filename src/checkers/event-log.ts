@@ -2,10 +2,11 @@
  * What one CPU did that checkers of the whole machine must know, in the order of its own clock:
  * growing columns, written only with checks on, replayed after the run (replay.ts).
  *
- * The log is bounded. When it is full it notes the time, and the replay looks no further.
+ * The log is bounded. When it is full it notes the time: the replay feeds no events after it.
  */
 
-export const EVENTS_MAX = 1 << 22;
+/** Events of one log, if nobody says otherwise. */
+const EVENTS_MAX = 1 << 22;
 
 /** A finished log as plain data. */
 export interface EventColumns {

@@ -44,7 +44,7 @@ const NEVER = Number.POSITIVE_INFINITY;
 
 export function judge(logs: readonly CpuLog[], facts: RunFacts): Verdict[] {
   const sorted = logs.toSorted((a, b) => a.cpu - b.cpu);
-  const untilPs = Math.min(...sorted.map(({ fullAtPs }) => fullAtPs));
+  const untilPs = Math.min(...sorted.map(({ eventsFullAtPs }) => eventsFullAtPs));
   const input: ReplayInput = { logs: sorted, bbm: facts.bbm, finished: facts.finished, untilPs };
   const oracles = makeOracles(input, facts);
   feed(input, oracles);
@@ -98,9 +98,10 @@ function verdictsOf(
     .concat(alone.filter(({ rule }) => rule === name))
     .sort(byTime);
   if (violations.length === 0) {
-    const { untilPs } = input;
+    const untilPs = Math.min(...input.logs.map(({ fullAtPs }) => fullAtPs));
     const summaries = oracles.map((oracle) => oracle.summary()).filter((text) => text !== '');
-    if (untilPs !== NEVER) summaries.push(`watched until ${untilPs / 1000} ns: a log was full`);
+    if (untilPs !== NEVER)
+      summaries.push(`watched until ${untilPs / 1000} ns, when a log was full`);
     return [{ name, ok: true, text: summaries.join('; ') }];
   }
   const shown = violations.slice(0, SHOWN_MAX).map((violation) => ({

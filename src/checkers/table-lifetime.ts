@@ -40,7 +40,6 @@ export class TableLifetime implements Oracle {
   readonly #sections = new Map<number, number>();
   #freed = 0;
   #sectionCount = 0;
-  #readCount = 0;
 
   constructor(input: ReplayInput) {
     this.#input = input;
@@ -124,7 +123,6 @@ export class TableLifetime implements Oracle {
 
   /** Rows come in pairs: first and last instant of a stretch of reads. */
   #checkReads(cpu: number, reads: EventColumns): void {
-    this.#readCount += reads.count >>> 1;
     for (let row = 0; row < reads.count; row++) {
       const atPs = reads.timePs[row]!;
       if (atPs >= this.#input.untilPs) continue;
@@ -139,8 +137,8 @@ export class TableLifetime implements Oracle {
 
   summary(): string {
     return (
-      `${this.#freed} table pages were freed and none was used after, in ${this.#readCount} ` +
-      `stretches of reads and ${this.#sectionCount} RCU read-side sections`
+      `${this.#freed} table pages were freed, none was used after; ` +
+      `${this.#sectionCount} RCU read-side sections`
     );
   }
 

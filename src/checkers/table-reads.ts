@@ -28,15 +28,16 @@ export type TableMarks = readonly Uint8Array[];
 export class TableReads {
   readonly #marks: TableMarks;
   /** Two rows per stretch of reads: the first instant and the last. */
-  readonly log = new EventLog();
+  readonly log: EventLog;
   readonly #hi = new Int32Array(SLOTS);
   readonly #lo = new Int32Array(SLOTS);
   readonly #access = new Uint8Array(SLOTS);
   readonly #firstPs = new Float64Array(SLOTS).fill(-1);
   readonly #lastPs = new Float64Array(SLOTS);
 
-  constructor(marks: TableMarks) {
+  constructor(marks: TableMarks, limit: number) {
     this.#marks = marks;
+    this.log = new EventLog(limit);
   }
 
   /** `mark`: a better one replaces Table, none replaces the stage of a walk. */

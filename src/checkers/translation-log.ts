@@ -10,6 +10,7 @@
 
 import { grown } from './event-log.ts';
 
+/** Rows of one log, if nobody says otherwise. */
 const ROWS_MAX = 1 << 21;
 const NEVER = Number.POSITIVE_INFINITY;
 

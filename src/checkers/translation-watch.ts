@@ -28,7 +28,7 @@ export interface Clock {
 const NONE = -1;
 
 export class TranslationWatch {
-  readonly log = new TranslationLog();
+  readonly log: TranslationLog;
   readonly findings: Record<'translations' | 'breakBeforeMake', Findings> = {
     translations: new Findings(),
     breakBeforeMake: new Findings(),
@@ -59,7 +59,9 @@ export class TranslationWatch {
   #lastFill: WatchedTlb | null = null;
   #lastFillEntry = 0;
 
-  constructor(cpu: number, clock: Clock, bbm: string) {
+  /** `rowsMax`: translations that are kept for the replay. */
+  constructor(cpu: number, clock: Clock, bbm: string, rowsMax: number) {
+    this.log = new TranslationLog(rowsMax);
     this.#cpu = cpu;
     this.#clock = clock;
     this.#sizesMayDiffer = bbm !== '0';

@@ -229,5 +229,12 @@ function makeWatch(
   const { machine, memory, tableMarks } = environment;
   if (tableMarks === null) return null;
   const { cpuCount, features } = machine;
-  return new CpuWatch(id, clock, { cpuCount, bbm: features.bbm, marks: tableMarks, memory });
+  const activeCount = environment.spec.activeCpus.length;
+  return new CpuWatch(id, clock, {
+    cpuCount,
+    activeCount,
+    bbm: features.bbm,
+    marks: tableMarks,
+    memory,
+  });
 }

@@ -99,7 +99,7 @@ describe('lock ownership', () => {
     ];
     const verdict = judged(logsOf(steps, [], 2));
     expect(verdict.violations('locks')).toEqual([]);
-    expect(verdict.summary('locks')).toContain('watched until 3 ns: a log was full');
+    expect(verdict.summary('locks')).toContain('watched until 3 ns, when a log was full');
   });
 });
 

@@ -33,7 +33,7 @@ class Fixture {
   readonly dtlb: WatchedTlb;
 
   constructor(bbm = '0') {
-    this.watch = new TranslationWatch(3, this.clock, bbm);
+    this.watch = new TranslationWatch(3, this.clock, bbm, 1000);
     this.tlb2 = this.watch.newTlb(16, 4, TlbKind.Combined, null);
     this.dtlb = this.watch.newTlb(4, 0, TlbKind.Combined, this.tlb2);
   }
