@@ -27,8 +27,8 @@ export const MESSAGE_DOUBLES = 10;
 export const OVERFLOW_BYTES_MAX = 2 ** 27;
 
 /**
- * Room for what is usually under way between two meetings: grants and losses per CPU, few windows. A
- * whole page taken from CPUs that have its lines loses one line each: that goes to the overflow.
+ * Room for what is usually under way between two meetings: grants and losses per CPU, few windows.
+ * A whole page taken from CPUs that have its lines loses one line each: that goes to the overflow.
  */
 export function outboxCapacity(cpuCount: number): number {
   return Math.max(4096, 64 * cpuCount);
