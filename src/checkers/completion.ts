@@ -25,7 +25,7 @@ export class Completion {
     for (const log of logs) this.#logOfCpu.set(log.cpu, log);
   }
 
-  /** null: no TLBI of another CPU took the row, or it is not on record any more. */
+  /** null: no broadcast TLBI took the row, or it is not on record any more. */
   takerOf(log: CpuLog, row: number): Taker | null {
     const cpu = log.translations.takenBy[row]!;
     if (cpu < 0) return null;

@@ -5,7 +5,7 @@
  * logged with emulated time and judged by replay.ts.
  */
 
-import { EventKind, Tlbi } from '../cpu/operations.ts';
+import { EventKind, isBroadcast, Tlbi } from '../cpu/operations.ts';
 import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import { TlbKind } from '../translation/tlb.ts';
 import type { TlbiMatch } from '../translation/tlbi-match.ts';
@@ -126,6 +126,12 @@ export class CpuWatch {
     this.translations.walkReads(atPs);
   }
 
+  /** This CPU is about to apply its own TLBI; a broadcast one is complete with its DSB only. */
+  tlbiIssues(operation: Tlbi): void {
+    if (!isBroadcast(operation) || isInstructionForm(operation)) return;
+    this.translations.ownTlbiBegins(this.dvm.issued + 1);
+  }
+
   tlbiIssued(operation: Tlbi, context: number, hi: number, lo: number, pages: number): void {
     const atPs = this.#clock.clock;
     const { granuleShift } = this.#ownRecord;
@@ -135,7 +141,7 @@ export class CpuWatch {
   /** Another CPU's TLBI takes effect here, next. */
   tlbiReceived(issuer: number, effectPs: number, operation: number): void {
     const sequence = this.dvm.received(issuer);
-    if (operation === Tlbi.IcIalluIs || operation === Tlbi.IcIvau) return;
+    if (isInstructionForm(operation)) return;
     this.translations.remoteTlbiBegins(effectPs, issuer, sequence);
   }
 
@@ -168,6 +174,10 @@ export class CpuWatch {
       ),
     };
   }
+}
+
+function isInstructionForm(operation: number): boolean {
+  return operation === Tlbi.IcIalluIs || operation === Tlbi.IcIvau;
 }
 
 /** Frame events carry the order in the low bits of the address. */

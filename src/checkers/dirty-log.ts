@@ -118,7 +118,7 @@ export class DirtyLog implements Oracle {
     const text =
       'takes the flush after a write protection for complete before it is: ' +
       whenComplete(taker.completedPs);
-    this.#violated(flushedPs, [cpu, log.cpu], text, t, row);
+    this.#violated(flushedPs, cpu === log.cpu ? [cpu] : [cpu, log.cpu], text, t, row);
   }
 
   #violated(

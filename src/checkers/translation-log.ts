@@ -128,7 +128,7 @@ export class TranslationLog {
     this.rows.removedPs[row] = NEVER;
   }
 
-  /** A copy goes: evicted, replaced, or taken by a TLBI of another CPU (`takenBy`, else -1). */
+  /** A copy goes: evicted, replaced, or taken by a broadcast TLBI (of `takenBy`, else -1). */
   dropped(row: number, atPs: number, takenBy: number, sequence: number): void {
     if (--this.#copies[row]! !== 0) return;
     this.rows.removedPs[row] = atPs;

@@ -279,6 +279,12 @@ export class TranslationWatch {
     this.#sequence = sequence;
   }
 
+  /** As remoteTlbiBegins, for this CPU's own, which takes effect here at once. */
+  ownTlbiBegins(sequence: number): void {
+    this.#issuer = this.#cpu;
+    this.#sequence = sequence;
+  }
+
   /** The TLBI has taken what it takes. */
   tlbiApplied(match: TlbiMatch, record: TlbiRecord, walking: boolean): void {
     this.tlbiCount++;

@@ -1,7 +1,7 @@
 /**
- * Memory freed between a TLBI and its DSB (I4): the TLBI took another CPU's translation of the very
- * memory, and the CPU that issued it freed the memory before its DSB was complete. Whether somebody
- * used the memory in between is chance; that nobody waited is not.
+ * Memory freed between a TLBI and its DSB (I4): the TLBI took a translation of the very memory,
+ * and the CPU that issued it freed the memory before its DSB was complete. Whether somebody used
+ * the memory in between is chance; that nobody waited is not.
  *
  * TLBIs that a kernel leaves without DSB on purpose (the access flag's) are for pages that it
  * keeps.
@@ -76,7 +76,7 @@ export class UnfinishedTlbi implements Oracle {
       this.findings.add({
         rule: this.rule,
         timePs,
-        cpus: [taker.cpu, log.cpu],
+        cpus: taker.cpu === log.cpu ? [log.cpu] : [taker.cpu, log.cpu],
         text: `frees ${what} before the TLBI for it is complete: ${when}`,
         space: Space.Physical,
         hi: t.paHi[row]!,

@@ -50,6 +50,7 @@ export class MaintenanceCpu extends ConditionCpu {
     this.spend(Cost.TlbiIssue);
     this.counters[Counter.TlbiIssued] = this.counters[Counter.TlbiIssued]! + 1;
     const context = this.contextOfTlbi(operation);
+    this.watch?.tlbiIssues(operation);
     this.applyTlbi(operation, context, aHi, aLo, argument);
     if (!isBroadcast(operation)) return true;
     this.counters[Counter.TlbiBroadcast] = this.counters[Counter.TlbiBroadcast]! + 1;

@@ -163,6 +163,25 @@ describe('unmapping a page that another CPU reads', () => {
   });
 });
 
+describe('unmapping a page that nobody else reads', () => {
+  it('needs its DSB all the same', () => {
+    function* alone(cpu: Cpu, image: Image, dsb: boolean): Program {
+      yield* enter(cpu, image);
+      while (!cpu.load32(VA.hi, VA.lo, Order.Relaxed)) yield;
+      yield* unmapper(cpu, image, { operation: Tlbi.VaE1Is, dsb });
+    }
+    const run = (dsb: boolean) =>
+      checkedRun(machine, {
+        boot,
+        program: (cpu, image) => (cpu.id === 0 ? alone(cpu, image, dsb) : null),
+      });
+    expect(everything(run(true))).toEqual([]);
+    expect(run(false).violations('translations')[0]).toMatch(
+      /^CPU 0 at [\d.]+ ns: frees a frame before the TLBI for it is complete: never/,
+    );
+  });
+});
+
 describe('freeing a table page that another CPU walks through', () => {
   function* pruner(cpu: Cpu, image: Image, correct: boolean): Program {
     yield* enter(cpu, image);
