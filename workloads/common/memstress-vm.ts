@@ -3,7 +3,7 @@
 import { KIB, MIB } from '../../src/base/units.ts';
 import { metadataBytes } from '../../src/kernel/base/boot-page-allocator.ts';
 import { STRUCT_PAGE_BYTES } from '../../src/kernel/base/struct-page.ts';
-import { bootKvm } from '../../src/kernel/stage2/boot-kvm.ts';
+import { bootKvm, spareHugePages } from '../../src/kernel/stage2/boot-kvm.ts';
 import type { BootSlot } from '../../src/kernel/stage2/boot-vm.ts';
 import { guestTableBytes } from '../../src/kernel/stage2/guest-tables.ts';
 import type { HostPolicy } from '../../src/kernel/stage2/host-table.ts';
@@ -77,7 +77,8 @@ export function memstressBackedBytes(plan: MemstressPlan, context: WorkloadConte
   const structs = (tables * STRUCT_PAGE_BYTES) / PAGE_BYTES;
   const bitmaps = pages / 4;
   const kernel = 512 * KIB + context.placement.cpus.length * PER_CPU_BYTES;
-  const metadata = metadataBytes(plan.bytes + ALLOCATOR_SLACK_BYTES);
+  const spare = spareHugePages(context.placement.cpus.length);
+  const metadata = metadataBytes(plan.bytes + ALLOCATOR_SLACK_BYTES + spare);
   const bytes = guestTables + tables + structs + bitmaps + kernel + metadata;
   return Math.ceil((1.1 * bytes) / PAGE_BYTES) * PAGE_BYTES + 2 * MIB;
 }

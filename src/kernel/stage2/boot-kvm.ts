@@ -51,9 +51,21 @@ const SLACK_BYTES = 64 * MIB;
 function allocatorBytes(config: KvmConfig): number {
   let bytes = SLACK_BYTES;
   for (const vm of config.vms) {
-    for (const slot of vm.slots) if (!slot.backing.name.includes('hugetlb')) bytes += slot.bytes;
+    for (const slot of vm.slots) {
+      if (slot.backing.name.includes('hugetlb')) continue;
+      bytes += slot.bytes;
+      if (slot.backing.name.includes('thp')) bytes += spareHugePages(vm.vcpuCpus.length);
+    }
   }
   return bytes;
+}
+
+/**
+ * vCPUs that fault on one 2 MiB page at once each take a page before one of them wins; the losers'
+ * pages go back, but until then they are gone, and a broken one may not come back whole.
+ */
+export function spareHugePages(vcpus: number): number {
+  return vcpus * 4 * MIB;
 }
 
 export function bootKvm(boot: BootMemory, config: KvmConfig): KvmImage {
