@@ -26,6 +26,28 @@ export const Condition = {
 } as const;
 export type Condition = (typeof Condition)[keyof typeof Condition];
 
+/** Does the condition hold on the word? One definition for every engine. */
+export function conditionHolds(
+  value: number,
+  kind: number,
+  mask: number,
+  operand: number,
+): boolean {
+  const masked = value & mask;
+  switch (kind) {
+    case Condition.Equal:
+      return masked === (operand | 0);
+    case Condition.NotEqual:
+      return masked !== (operand | 0);
+    case Condition.AtLeastWrapping:
+      return ((masked - operand) | 0) >= 0;
+    case Condition.AnyBitClear:
+      return masked !== mask;
+    default:
+      return masked !== 0;
+  }
+}
+
 export const Fence = { DmbIsh: 0, DmbIshSt: 1, DmbIshLd: 2, DsbIshSt: 3, Isb: 4 } as const;
 export type Fence = (typeof Fence)[keyof typeof Fence];
 

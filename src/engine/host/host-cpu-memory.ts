@@ -7,7 +7,13 @@
  */
 
 import { BugError } from '../../base/errors.ts';
-import { Condition, type Fence, type Order, Regime } from '../../cpu/operations.ts';
+import {
+  type Condition,
+  conditionHolds,
+  type Fence,
+  type Order,
+  Regime,
+} from '../../cpu/operations.ts';
 import { LINEAR_MAP_HI } from '../../memory/physical-address.ts';
 import { PhysicalMemory } from '../../memory/physical-memory.ts';
 import { Block, State } from './control.ts';
@@ -240,7 +246,7 @@ export abstract class HostCpuMemory extends HostCpuCore {
     deadline: number,
   ): boolean {
     const value = this.#memory.load32(paHi, paLo);
-    this.ok = holds(value & mask, kind, mask, operand);
+    this.ok = conditionHolds(value & mask, kind, mask, operand);
     if (!this.ok && (deadline === NEVER || !this.expired(deadline))) return false;
     return this.#result(value);
   }
@@ -293,20 +299,5 @@ export abstract class HostCpuMemory extends HostCpuCore {
 
   fence(_kind: Fence): boolean {
     return this.serve();
-  }
-}
-
-function holds(masked: number, kind: Condition, mask: number, operand: number): boolean {
-  switch (kind) {
-    case Condition.Equal:
-      return masked === (operand | 0);
-    case Condition.NotEqual:
-      return masked !== (operand | 0);
-    case Condition.AtLeastWrapping:
-      return ((masked - operand) | 0) >= 0;
-    case Condition.AnyBitClear:
-      return masked !== mask;
-    default:
-      return masked !== 0;
   }
 }

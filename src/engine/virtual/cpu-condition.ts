@@ -6,7 +6,7 @@
  */
 
 import { RequestKind } from '../../cache/line-state.ts';
-import { Condition, type Order } from '../../cpu/operations.ts';
+import { type Condition, conditionHolds, type Order } from '../../cpu/operations.ts';
 import { MemoryCpu } from './cpu-memory.ts';
 import { NEVER, Phase, Status, WaitFor } from './cpu-state.ts';
 
@@ -49,7 +49,7 @@ export class ConditionCpu extends MemoryCpu {
     if (!this.access(aHi, aLo, 0)) return false;
     this.lo = this.readWord(0);
     this.hi = 0;
-    this.ok = this.clock !== this.skippedAt && holds(this.lo, kind, mask, operand);
+    this.ok = this.clock !== this.skippedAt && conditionHolds(this.lo, kind, mask, operand);
     if (this.ok || this.clock >= deadline || this.clock === this.skippedAt) return true;
     this.noteAddress(aHi, aLo);
     this.#park(kind, mask, operand, deadline);
@@ -94,7 +94,12 @@ export class ConditionCpu extends MemoryCpu {
     }
     const { clock } = this;
     if (
-      holds(this.#conditionValue, this.#conditionKind, this.#conditionMask, this.#conditionOperand)
+      conditionHolds(
+        this.#conditionValue,
+        this.#conditionKind,
+        this.#conditionMask,
+        this.#conditionOperand,
+      )
     ) {
       this.setPhase(Phase.CondHeld);
       this.nextPs = clock;
@@ -115,21 +120,5 @@ export class ConditionCpu extends MemoryCpu {
 
   protected get conditionDeadline(): number {
     return this.#conditionDeadline;
-  }
-}
-
-function holds(value: number, kind: number, mask: number, operand: number): boolean {
-  const masked = value & mask;
-  switch (kind) {
-    case Condition.Equal:
-      return masked === (operand | 0);
-    case Condition.NotEqual:
-      return masked !== (operand | 0);
-    case Condition.AtLeastWrapping:
-      return ((masked - operand) | 0) >= 0;
-    case Condition.AnyBitClear:
-      return masked !== mask;
-    default:
-      return masked !== 0;
   }
 }
