@@ -10,7 +10,7 @@
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { formatBytes, MIB } from '../../src/base/units.ts';
 import { loadMachine } from '../../src/machine/catalog.ts';
 import { COST_NAMES } from '../../src/machine/costs.ts';
@@ -102,7 +102,11 @@ async function nsPerFault(point: Point, machine: string, bytesPerVcpu: number): 
   const phase = result.phases.find(({ name }) => name === 'dirty-2');
   if (phase === undefined) throw new Error('dirty_log_perf_test has no phase dirty-2');
   const faults = (vcpus * bytesPerVcpu) / PAGE_BYTES;
-  return { ns: phase.emulatedNs / faults, machineHash: result.machineHash };
+  const ns = phase.emulatedNs / faults;
+  process.stderr.write(
+    `validate: ${series.name}, ${vcpus} vCPUs, ${basename(machine)}: ${ns.toFixed(1)} ns per fault\n`,
+  );
+  return { ns, machineHash: result.machineHash };
 }
 
 function rowOf({ series, vcpus }: Point, machine: string, { ns, machineHash }: Emulated): Row {

@@ -16,8 +16,13 @@ interface Tier {
   readonly parameter: string;
   /** Histogram that measures it. */
   readonly histogram: string;
-  /** memory_latency: page size; null: core_to_core. */
-  readonly pageSize: '2M' | '4K' | null;
+  /** Working set and page size of memory_latency; null: core_to_core. */
+  readonly chase: Chase | null;
+}
+
+interface Chase {
+  readonly bytes: number;
+  readonly pageSize: '2M' | '4K';
 }
 
 export function latencyTiers(): Promise<Row[]> {
@@ -31,17 +36,20 @@ async function tiersOfMachine(name: string): Promise<Row[]> {
   const machine = loadMachine(name);
   const sizes = setSizes(machine);
   const tiers = [...memoryTiers(machine, sizes), ...transferTiers(machine)];
-  const runs = new Map<string | null, Result>();
-  for (const pageSize of new Set(tiers.map((tier) => tier.pageSize))) {
-    const list = Object.values(sizes).map(formatBytes).join(',');
+  const runs = new Map<string | undefined, Result>();
+  for (const pageSize of new Set(tiers.map(({ chase }) => chase?.pageSize))) {
+    const chases = tiers.filter(({ chase }) => chase?.pageSize === pageSize);
+    const bytes = chases.map(({ chase }) => chase?.bytes ?? 0);
+    const list = [...new Set(bytes)].sort((a, b) => a - b);
+    const sets = `sizes=${list.map(formatBytes).join(',')}`;
     const words =
-      pageSize === null
+      pageSize === undefined
         ? ['core_to_core', '-m', name]
-        : ['memory_latency', '-m', name, `sizes=${list}`, `pageSize=${pageSize}`, 'n=5000'];
+        : ['memory_latency', '-m', name, sets, `pageSize=${pageSize}`, 'n=5000'];
     runs.set(pageSize, await emulate(words));
   }
   return tiers.flatMap((tier) => {
-    const run = runs.get(tier.pageSize)!;
+    const run = runs.get(tier.chase?.pageSize)!;
     const measured = run.histograms[tier.histogram];
     return measured === undefined ? [] : [rowOf(machine, tier, measured.mean, run.machineHash)];
   });
@@ -49,11 +57,12 @@ async function tiersOfMachine(name: string): Promise<Row[]> {
 
 function rowOf(machine: Machine, tier: Tier, meanNs: number, machineHash: string): Row {
   const provenance = machine.provenance[tier.parameter]!;
-  const pages = tier.pageSize === '4K' ? ', 4K pages' : '';
+  const { chase } = tier;
+  const pages = chase?.pageSize === '4K' ? `, ${formatBytes(chase.bytes)} of 4K pages` : '';
   return {
     name: `${machine.name}.${tier.name}`,
     unit: 'ns',
-    published: nanoseconds(provenance, machine.clockMhz),
+    published: publishedNs(provenance) ?? nanoseconds(provenance, machine.clockMhz),
     emulated: meanNs,
     machineHash,
     kind: kindOf(provenance),
@@ -66,6 +75,18 @@ function kindOf({ confidence, source }: Provenance): Row['kind'] {
   if (confidence === 'estimate') return 'estimate';
   const original = /published as: ([^;]+)/.exec(source)?.[1] ?? '';
   return /\d\s*-\s*\d|[<>~]|about/.test(original) ? 'range' : 'figure';
+}
+
+/** Of a parameter that was derived from a figure: that figure, which is what must come back. */
+function publishedNs({ confidence, source }: Provenance): number | undefined {
+  const figure = /published as: ([\d.]+) ns,/.exec(source)?.[1];
+  return confidence === 'derived' && figure !== undefined ? Number(figure) : undefined;
+}
+
+/** The working set that a figure was measured with, if not the pages and sets of the others. */
+function publishedChase({ source }: Provenance): Chase | undefined {
+  const bytes = /chase over (\d+)M with 4K pages/.exec(source)?.[1];
+  return bytes === undefined ? undefined : { bytes: Number(bytes) * MIB, pageSize: '4K' };
 }
 
 function nanoseconds(provenance: Provenance, clockMhz: number): number {
@@ -115,9 +136,9 @@ function memoryTiers(machine: Machine, sizes: ReturnType<typeof setSizes>): Tier
   return places.flatMap(([name, parameter, size, node]): Tier[] => {
     const provenance = machine.provenance[parameter];
     if (provenance === undefined || node === undefined) return [];
-    const pageSize = provenance.source.includes('4K pages') ? '4K' : '2M';
-    const histogram = `memory.read#${formatBytes(size)}-node${node}`;
-    return [{ name, parameter, histogram, pageSize }];
+    const chase = publishedChase(provenance) ?? { bytes: size, pageSize: '2M' };
+    const histogram = `memory.read#${formatBytes(chase.bytes)}-node${node}`;
+    return [{ name, parameter, histogram, chase }];
   });
 }
 
@@ -146,6 +167,6 @@ function transferTiers(machine: Machine): Tier[] {
       name,
       parameter,
       histogram: `line.transfer#${group}`,
-      pageSize: null,
+      chase: null,
     }));
 }

@@ -28,12 +28,6 @@ const REASONS: readonly Reason[] = [
       'mmu_lock, so it shows the line transfer of the host; the emulated machine has that of ' +
       'Graviton2, the published host is not named',
   },
-  {
-    names: /\.memoryCrossDie$/,
-    text:
-      'the published figure was read with 4K pages and includes their TLB misses; the profile ' +
-      'uses it as the bare latency and the emulator adds the misses',
-  },
 ];
 
 export interface Misfit {

@@ -73,9 +73,9 @@ function tiersTable(tiers: readonly Row[]): Table {
       `${back} of ${figures.length} figures published as one number come back within 5 %.`,
       'Ranges (by their middle) and estimates are shown without a verdict.',
     ],
-    header: ['figure', 'kind', 'profile ns', 'emulated ns', 'ratio', 'within 5 %', 'machine'],
+    header: ['figure', 'kind', 'published ns', 'emulated ns', 'ratio', 'within 5 %', 'machine'],
     rows: tiers.map((row) => [
-      row.note.endsWith('4K pages') ? `${row.name} (4K pages)` : row.name,
+      row.note.endsWith('4K pages') ? `${row.name} (${row.note.split(', ')[1]})` : row.name,
       row.kind,
       row.published.toFixed(2),
       row.emulated.toFixed(2),
