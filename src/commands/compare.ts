@@ -42,8 +42,9 @@ async function run(args: Arguments, signal: AbortSignal): Promise<ExitCode> {
     throw new UserError('compare needs a workload and its variants, or two results or more');
   }
   const runs = isRunPath(first)
-    ? await readRuns(args.words)
+    ? await readRuns(args)
     : await runVariants(args, first, args.words.slice(1), signal);
+  if (runs === null) return ExitCode.Done;
   const { compareRuns } = await import('../compare/comparison.ts');
   const comparison = compareRuns(runs);
   if (args.values.has('json')) {
@@ -63,7 +64,10 @@ function exitCodeOf(comparison: Comparison): ExitCode {
   return stalled ? ExitCode.Stalled : ExitCode.Done;
 }
 
-async function readRuns(paths: readonly string[]): Promise<ComparedRun[]> {
+async function readRuns({ words: paths, values }: Arguments): Promise<ComparedRun[]> {
+  if (values.has('dry-run')) {
+    throw new UserError('--dry-run: results are read and nothing would run; leave it out');
+  }
   if (paths.length < 2) throw oneVariant('result');
   const { readRun } = await import('../compare/read-run.ts');
   const runs: ComparedRun[] = [];
@@ -75,34 +79,33 @@ function oneVariant(what: string): UserError {
   return new UserError(`compare needs at least two ${what}s; one ${what} has nothing beside it`);
 }
 
-/** Everything is resolved before anything runs: a wrong last variant costs nothing. */
+interface Variant {
+  readonly label: string;
+  readonly spec: RunSpec;
+}
+
+/** null: --dry-run, printed and not run. */
 async function runVariants(
   args: Arguments,
   workload: string,
-  variants: readonly string[],
+  labels: readonly string[],
   signal: AbortSignal,
-): Promise<ComparedRun[]> {
-  const { resolveSpecification } = await import('../run/specification.ts');
+): Promise<ComparedRun[] | null> {
+  const variants = await resolveVariants(args, workload, labels);
+  if (args.values.has('dry-run')) {
+    await printDryRun(variants, args.values.has('json'));
+    return null;
+  }
   const { estimateRun, refuseBeyondHost } = await import('../run/estimate.ts');
   const { runSpecification, workerLimit } = await import('../run/run.ts');
+  for (const { spec } of variants) refuseBeyondHost(estimateRun(spec, workerLimit(spec)), spec);
   const files = await import('../run/files.ts');
-  const common = args.repeated.get('set') ?? [];
-  const specs: RunSpec[] = [];
-  for (const variant of variants) {
-    const assignments = [...common, ...splitVariant(variant)];
-    const spec = await resolveSpecification(requestOf(args, workload, assignments));
-    refuseBeyondHost(estimateRun(spec, workerLimit(spec)), spec);
-    specs.push(spec);
-  }
-  if (specs.length < 2) throw oneVariant('variant');
   const out = args.values.get('out');
   if (out !== undefined) files.checkOutputFolder(out, args.values.has('force'));
-  if (args.values.has('dry-run')) throw new UserError('--dry-run: use it with numalab run');
   const quiet = args.values.has('quiet');
   const runs: ComparedRun[] = [];
-  for (const [index, spec] of specs.entries()) {
-    const label = variants[index]!;
-    if (!quiet) note(`${index + 1}/${specs.length} ${label}`);
+  for (const [index, { label, spec }] of variants.entries()) {
+    if (!quiet) note(`${index + 1}/${variants.length} ${label}`);
     const { result, seeds } = await runSpecification(spec, {
       signal,
       progress: progressSink(quiet),
@@ -114,6 +117,37 @@ async function runVariants(
     }
   }
   return runs;
+}
+
+/** Everything is resolved before anything runs: a wrong last variant costs nothing. */
+async function resolveVariants(
+  args: Arguments,
+  workload: string,
+  labels: readonly string[],
+): Promise<Variant[]> {
+  const { resolveSpecification } = await import('../run/specification.ts');
+  const common = args.repeated.get('set') ?? [];
+  const variants: Variant[] = [];
+  for (const label of labels) {
+    const assignments = [...common, ...splitVariant(label)];
+    const spec = await resolveSpecification(requestOf(args, workload, assignments));
+    variants.push({ label, spec });
+  }
+  if (variants.length < 2) throw oneVariant('variant');
+  return variants;
+}
+
+async function printDryRun(variants: readonly Variant[], asJson: boolean): Promise<void> {
+  const { comparisonDryRunJson, comparisonDryRunText } = await import('../run/dry-run.ts');
+  const { estimateRun } = await import('../run/estimate.ts');
+  const { workerLimit } = await import('../run/run.ts');
+  const plans = variants.map(({ label, spec }) => ({
+    label,
+    spec,
+    estimate: estimateRun(spec, workerLimit(spec)),
+  }));
+  if (asJson) printJson(comparisonDryRunJson(plans));
+  else print(comparisonDryRunText(plans));
 }
 
 /** key=value[,key=value...]; a comma that no key follows belongs to the value (a list). */

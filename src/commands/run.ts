@@ -25,7 +25,7 @@ async function run(args: Arguments, signal: AbortSignal): Promise<ExitCode> {
   const { values } = args;
   const look = lookOf(values.get('color'));
   const { resolveSpecification } = await import('../run/specification.ts');
-  const { estimateLines, estimateRun, refuseBeyondHost } = await import('../run/estimate.ts');
+  const { estimateRun, refuseBeyondHost } = await import('../run/estimate.ts');
   const { runSpecification, workerLimit } = await import('../run/run.ts');
   const { workload, assignments } = splitWords(args.words);
   const all = [...(args.repeated.get('set') ?? []), ...assignments];
@@ -34,7 +34,7 @@ async function run(args: Arguments, signal: AbortSignal): Promise<ExitCode> {
   if (values.has('dry-run')) {
     const { dryRunJson, dryRunText } = await import('../run/dry-run.ts');
     if (values.has('json')) printJson(dryRunJson(spec, estimate));
-    else print(dryRunText(spec, estimateLines(estimate)));
+    else print(dryRunText(spec, estimate));
     return ExitCode.Done;
   }
   refuseBeyondHost(estimate, spec);

@@ -65,15 +65,16 @@ export function refuseBeyondHost(estimate: Estimate, spec: RunSpec): void {
   if (estimate.hostBytes <= estimate.hostLimitBytes) return;
   const lower = ['--cpus', ...(spec.jobs > 1 ? ['--jobs'] : []), 'the memory of the workload'];
   throw new UserError(
-    `the run needs about ${rounded(estimate.hostBytes)} of host memory and the host has ` +
-      `${rounded(estimate.hostLimitBytes)}; lower ${lower.join(', ')}`,
+    `the run needs about ${formatRounded(estimate.hostBytes)} of host memory and the host has ` +
+      `${formatRounded(estimate.hostLimitBytes)}; lower ${lower.join(', ')}`,
   );
 }
 
 export function estimateLines(estimate: Estimate): string[] {
   const { seconds, operationsPerSeed } = estimate;
   return [
-    `host memory: about ${rounded(estimate.hostBytes)} of ${rounded(estimate.hostLimitBytes)} ` +
+    `host memory: about ${formatRounded(estimate.hostBytes)} of ` +
+      `${formatRounded(estimate.hostLimitBytes)} ` +
       `(${formatBytes(estimate.backedBytesPerNode)} with contents per node)`,
     seconds === null
       ? 'time: unknown, the workload does not say how many operations it performs'
@@ -81,6 +82,7 @@ export function estimateLines(estimate: Estimate): string[] {
   ];
 }
 
-function rounded(bytes: number): string {
+/** Bytes as an estimate deserves. */
+export function formatRounded(bytes: number): string {
   return bytes >= GIB ? `${(bytes / GIB).toFixed(1)} GiB` : `${Math.ceil(bytes / MIB)} MiB`;
 }

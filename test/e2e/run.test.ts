@@ -159,6 +159,24 @@ describe('compare', () => {
     expect(outcome.code).toBe(0);
   });
 
+  it('--dry-run resolves and estimates every variant, and runs nothing', async () => {
+    const words = ['compare', 'lock_contention', 'lock=ticket', 'lock=mcs,locks=3'];
+    const options = ['-c', '0-1,96', '-m', 'graviton4_2p', '--dry-run', '-o', 'never'];
+    const [text, data] = await Promise.all([
+      numalab([...words, ...options], { cwd: folder }),
+      numalab([...words, ...options, '--json'], { cwd: folder }),
+    ]);
+    expect([text!.code, text!.stderr, data!.code, data!.stderr]).toEqual([0, '', 0, '']);
+    expect(text!.stdout).toMatch(/^lock=ticket \(baseline\)\n/);
+    expect(text!.stdout.match(/CPUs 0-1.*; node 1: CPU 96/g)).toHaveLength(2);
+    expect(text!.stdout).toMatch(/ lock +mcs {2}\(given\)\n/);
+    expect(text!.stdout).toMatch(/\nall 2, one after another: host memory about \d.*, about \d/);
+    const plan = JSON.parse(data!.stdout) as { runs: { label: string; params: object }[] };
+    expect(plan.runs.map(({ label }) => label)).toEqual(['lock=ticket', 'lock=mcs,locks=3']);
+    expect(plan.runs[1]!.params).toMatchObject({ lock: 'mcs', locks: 3 });
+    expect(readdirSync(folder)).not.toContain('never');
+  });
+
   it('reads what --out wrote', async () => {
     await json([...SMALL, '-o', 'a']);
     await json([...SMALL, '-o', 'b', '-s', '3']);

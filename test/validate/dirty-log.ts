@@ -103,9 +103,8 @@ async function nsPerFault(point: Point, machine: string, bytesPerVcpu: number): 
   if (phase === undefined) throw new Error('dirty_log_perf_test has no phase dirty-2');
   const faults = (vcpus * bytesPerVcpu) / PAGE_BYTES;
   const ns = phase.emulatedNs / faults;
-  process.stderr.write(
-    `validate: ${series.name}, ${vcpus} vCPUs, ${basename(machine)}: ${ns.toFixed(1)} ns per fault\n`,
-  );
+  const what = `${series.name}, ${vcpus} vCPUs, ${basename(machine)}`;
+  process.stderr.write(`validate: ${what}: ${ns.toFixed(1)} ns per fault\n`);
   return { ns, machineHash: result.machineHash };
 }
 
