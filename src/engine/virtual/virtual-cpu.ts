@@ -14,6 +14,7 @@ import { Cost } from '../../machine/costs.ts';
 import type { NamedMemory } from '../../memory/boot.ts';
 import { nameAddress } from '../../memory/symbols.ts';
 import { Counter } from '../../metrics/definition.ts';
+import { watchAlignment } from './alignment-check.ts';
 import { MaintenanceCpu } from './cpu-maintenance.ts';
 import { FrameKind, NEVER, Phase, Status, WaitFor } from './cpu-state.ts';
 import { HeldLocks } from './held-locks.ts';
@@ -42,7 +43,10 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
   /** Gives the CPU its program; before the run. */
   start(program: Program | null): void {
     if (this.watch !== null) watchStores(this, this.watch);
-    if (this.environment.spec.debug.repeats) watchRepeats(this, () => this.#programs.length);
+    if (this.environment.spec.debug.repeats) {
+      watchAlignment(this);
+      watchRepeats(this, () => this.#programs.length);
+    }
     if (program === null) {
       this.status = Status.Done;
       this.nextPs = NEVER;
