@@ -11,7 +11,14 @@ import {
   notErasable,
   outsideInfluences,
 } from './syntax-rules.ts';
-import { badNames, deadFiles, longFiles, longLines, withoutOpeningComment } from './text-rules.ts';
+import {
+  badNames,
+  deadFiles,
+  longFiles,
+  longLines,
+  unknownRules,
+  withoutOpeningComment,
+} from './text-rules.ts';
 
 type Rule = (file: SourceFile) => string[];
 
@@ -103,6 +110,13 @@ describe('form', () => {
     [leftovers, "it.only('does', () => {});"],
   ])('%o refuses %s', (rule, text) => {
     expect(findings(rule, text)).toHaveLength(1);
+  });
+
+  it('wants every cited engine rule in the table', () => {
+    const rule: Rule = (file) => unknownRules([file]);
+    const unknown = 'Z9';
+    expect(findings(rule, `// Starts over (ER-X2, ${unknown}).`)).toHaveLength(1);
+    expect(findings(rule, '// Starts over (ER-X2, X3).')).toEqual([]);
   });
 
   it('wants kebab-case, and lets workloads have the names of selftests', () => {

@@ -116,6 +116,27 @@ function resolves(name: string, folder: string): boolean {
   return [folder, 'test'].some((below) => filesBelow(below).some((at) => basename(at) === name));
 }
 
+/** `ER-X2`, and what follows it: `ER-X2, X3`. */
+const RULE_NAMES = /ER-([A-Z]\d+[a-z]?(?:(?:, | and )[A-Z]\d+[a-z]?)*)/g;
+
+/** Short names of engine rules that are cited and that the table of src/engine doesn't explain. */
+export function unknownRules(files: readonly SourceFile[]): string[] {
+  const table = readFileSync(join(ROOT, 'src/engine/README.md'), 'utf8');
+  const rows = table.split('\n').filter((line) => line.startsWith('| ER-'));
+  const explained = new Set(rows.flatMap((row) => ruleNames(row.split('|')[1]!)));
+  return files.flatMap(({ path, lines }) =>
+    lines.flatMap((line, index) =>
+      ruleNames(line)
+        .filter((name) => !explained.has(name))
+        .map((name) => `${path}:${index + 1}: ER-${name} is not in src/engine/README.md`),
+    ),
+  );
+}
+
+function ruleNames(text: string): string[] {
+  return [...text.matchAll(RULE_NAMES)].flatMap((match) => match[1]!.split(/, | and /));
+}
+
 const TOP_LEVEL = new Set([
   'src',
   'workers',

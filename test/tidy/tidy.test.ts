@@ -23,6 +23,7 @@ import {
   roomsWithoutReadme,
   staleReadmes,
   strangersAtTheTop,
+  unknownRules,
   withoutOpeningComment,
 } from './text-rules.ts';
 
@@ -42,6 +43,7 @@ describe('the house', () => {
   it('has no file that the program never reaches', () => expectNone(deadFiles(files)));
   it('explains every large room in a README.md', () => expectNone(roomsWithoutReadme(files)));
   it('names only files that exist in READMEs', () => expectNone(staleReadmes()));
+  it('explains every engine rule that is cited', () => expectNone(unknownRules(files)));
   it('has nothing at the top level beside the rooms', () => expectNone(strangersAtTheTop()));
 });
 
