@@ -8,6 +8,11 @@
  *
  *     while (!cpu.load64(hi, lo, Order.Acquire)) yield;
  *
+ * A step that consists of one access is a function with the same contract, not a program: no
+ * generator is made for it.
+ *
+ *     while (!rcuEnterIdle(cpu)) yield;
+ *
  * Addresses are pairs of signed 32-bit halves (hi, lo) and virtual in the current regime. Programs
  * never see the clock: latencies are taken by begin/end, and `expired` is the only legal branch on
  * time. Whatever two CPUs can both see is in emulated memory; a JavaScript variable that two CPUs

@@ -28,9 +28,9 @@ const SPIN_BASE_NS = 10_000;
 const SPIN_READER_NS = 500;
 const SPIN_READERS_MAX = 30;
 
-export function* setWriterOwned(cpu: Cpu, hi: number, lo: number): Program {
+export function setWriterOwned(cpu: Cpu, hi: number, lo: number): boolean {
   const owner = (cpu.id + 1) << OWNER_SHIFT;
-  while (!cpu.store32(hi, lo + Semaphore.Owner, owner, Order.Relaxed)) yield;
+  return cpu.store32(hi, lo + Semaphore.Owner, owner, Order.Relaxed);
 }
 
 /** Result in cpu.ret: 1 = taken; cpu.lo = the last count seen. */
@@ -41,7 +41,7 @@ export function* tryStealWrite(cpu: Cpu, hi: number, lo: number): Program {
     const locked = count | WRITER_LOCKED;
     while (!cpu.cas32(hi, lo + Semaphore.Count, count, locked, Order.Acquire)) yield;
     if (cpu.ok) {
-      yield* setWriterOwned(cpu, hi, lo);
+      while (!setWriterOwned(cpu, hi, lo)) yield;
       cpu.ret = 1;
       return;
     }

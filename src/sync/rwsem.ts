@@ -203,7 +203,7 @@ function* tryWriteFromList(cpu: Cpu, hi: number, lo: number, deadline: number): 
     return;
   }
   yield* removeWaiter(cpu, hi, lo, cpu.id);
-  yield* setWriterOwned(cpu, hi, lo);
+  while (!setWriterOwned(cpu, hi, lo)) yield;
   cpu.ret = 1;
 }
 
@@ -279,7 +279,7 @@ export function makeReadWriteSemaphore(
       while (!cpu.cas32(hi, lo + Semaphore.Count, 0, WRITER_LOCKED, Order.Acquire)) yield;
       const contended = !cpu.ok;
       if (contended) yield writeSlowPath(cpu, hi, lo, steps);
-      else yield* setWriterOwned(cpu, hi, lo);
+      else while (!setWriterOwned(cpu, hi, lo)) yield;
       noteAcquired(cpu, hi, lo, contended);
     },
 

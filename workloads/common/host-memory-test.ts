@@ -214,7 +214,7 @@ function* task(
   cpu.phase(0);
   installFaultHandler(cpu, space);
   yield* switchMm(cpu, mm, image.asids, makeQueuedSpinlock());
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   yield pass(cpu, test, space, slot, bytes, file, null);
   yield sampler.start(cpu, image.results, context.placement.cpus.length);
   while (!sampler.isOver) yield pass(cpu, test, space, slot, bytes, file, sampler);

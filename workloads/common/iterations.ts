@@ -46,12 +46,12 @@ export function* awaitCompletion(
   vcpus: number,
   iteration: number,
 ): Program {
-  yield* rcuEnterIdle(cpu);
+  while (!rcuEnterIdle(cpu)) yield;
   for (let vcpu = 0; vcpu < vcpus; vcpu++) {
     const lo = words.completed + vcpu * 4;
     while (!cpu.cond32(words.hi, lo, Condition.Equal, -1, iteration, Order.Acquire)) yield;
   }
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
 }
 
 export function* completeIteration(
@@ -71,9 +71,9 @@ export function* readIteration(cpu: Cpu, words: IterationWords): Program {
 /** A vCPU thread: until the iteration is another one; it is then in cpu.lo. */
 export function* awaitIteration(cpu: Cpu, words: IterationWords, current: number): Program {
   const { hi, iteration } = words;
-  yield* rcuEnterIdle(cpu);
+  while (!rcuEnterIdle(cpu)) yield;
   while (!cpu.cond32(hi, iteration, Condition.NotEqual, -1, current, Order.Acquire)) yield;
   const next = cpu.lo;
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   cpu.lo = next;
 }

@@ -50,7 +50,7 @@ export function kvmProgram(
 
 function* kvmThread(cpu: Cpu, image: KvmImage, body: (vm: Vm) => Program): Program {
   const vm = openVms(image)[0]!;
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   yield body(vm);
   yield vm.rcu.finish(cpu);
 }

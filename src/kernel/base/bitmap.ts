@@ -22,44 +22,48 @@ export function wordLo(lo: number, bit: number): number {
 }
 
 /** ret = the bit. */
-export function* testBit(cpu: Cpu, hi: number, lo: number, bit: number): Program {
-  while (!cpu.load32(hi, wordLo(lo, bit), Order.Relaxed)) yield;
+export function testBit(cpu: Cpu, hi: number, lo: number, bit: number): boolean {
+  if (!cpu.load32(hi, wordLo(lo, bit), Order.Relaxed)) return false;
   cpu.ret = (cpu.lo >>> (bit & 31)) & 1;
+  return true;
 }
 
 /** set_bit: unordered. */
-export function* setBit(cpu: Cpu, hi: number, lo: number, bit: number): Program {
-  while (!cpu.set32(hi, wordLo(lo, bit), 1 << (bit & 31), Order.Relaxed)) yield;
+export function setBit(cpu: Cpu, hi: number, lo: number, bit: number): boolean {
+  return cpu.set32(hi, wordLo(lo, bit), 1 << (bit & 31), Order.Relaxed);
 }
 
 /** clear_bit: unordered. */
-export function* clearBit(cpu: Cpu, hi: number, lo: number, bit: number): Program {
-  while (!cpu.clear32(hi, wordLo(lo, bit), 1 << (bit & 31), Order.Relaxed)) yield;
+export function clearBit(cpu: Cpu, hi: number, lo: number, bit: number): boolean {
+  return cpu.clear32(hi, wordLo(lo, bit), 1 << (bit & 31), Order.Relaxed);
 }
 
 /** test_and_set_bit: fully ordered; ret = the old bit. */
-export function* testAndSetBit(cpu: Cpu, hi: number, lo: number, bit: number): Program {
+export function testAndSetBit(cpu: Cpu, hi: number, lo: number, bit: number): boolean {
   const mask = 1 << (bit & 31);
-  while (!cpu.set32(hi, wordLo(lo, bit), mask, Order.SequentiallyConsistent)) yield;
+  if (!cpu.set32(hi, wordLo(lo, bit), mask, Order.SequentiallyConsistent)) return false;
   cpu.ret = (cpu.lo >>> (bit & 31)) & 1;
+  return true;
 }
 
 /** test_and_clear_bit: fully ordered; ret = the old bit. */
-export function* testAndClearBit(cpu: Cpu, hi: number, lo: number, bit: number): Program {
+export function testAndClearBit(cpu: Cpu, hi: number, lo: number, bit: number): boolean {
   const mask = 1 << (bit & 31);
-  while (!cpu.clear32(hi, wordLo(lo, bit), mask, Order.SequentiallyConsistent)) yield;
+  if (!cpu.clear32(hi, wordLo(lo, bit), mask, Order.SequentiallyConsistent)) return false;
   cpu.ret = (cpu.lo >>> (bit & 31)) & 1;
+  return true;
 }
 
 /** xchg(&bitmap[word], 0): lo = the bits that were set (KVM_GET_DIRTY_LOG without protection). */
-export function* takeWord(cpu: Cpu, hi: number, lo: number, word: number): Program {
-  while (!cpu.swap32(hi, (lo + word * 4) | 0, 0, Order.SequentiallyConsistent)) yield;
+export function takeWord(cpu: Cpu, hi: number, lo: number, word: number): boolean {
+  return cpu.swap32(hi, (lo + word * 4) | 0, 0, Order.SequentiallyConsistent);
 }
 
 /** atomic_long_fetch_andnot: clears `mask`; lo = the bits of `mask` that were set. */
-export function* takeBits(cpu: Cpu, hi: number, lo: number, word: number, mask: number): Program {
-  while (!cpu.clear32(hi, (lo + word * 4) | 0, mask, Order.SequentiallyConsistent)) yield;
+export function takeBits(cpu: Cpu, hi: number, lo: number, word: number, mask: number): boolean {
+  if (!cpu.clear32(hi, (lo + word * 4) | 0, mask, Order.SequentiallyConsistent)) return false;
   cpu.lo &= mask;
+  return true;
 }
 
 /** find_next_bit: ret = the first set bit in [from, bits), or `bits`. */

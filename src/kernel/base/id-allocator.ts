@@ -63,7 +63,7 @@ export function* allocateId(cpu: Cpu, ids: IdAllocator): Program {
       from = 0;
       continue;
     }
-    yield* testAndSetBit(cpu, hi, lo + BITMAP, id);
+    while (!testAndSetBit(cpu, hi, lo + BITMAP, id)) yield;
     if (cpu.ret === 0) {
       while (!cpu.store32(hi, lo, (id + 1) % count, Order.Relaxed)) yield;
       cpu.ret = id;
@@ -76,6 +76,6 @@ export function* allocateId(cpu: Cpu, ids: IdAllocator): Program {
 /** Gives an identifier back; one that nobody holds is an assertion. */
 export function* freeId(cpu: Cpu, ids: IdAllocator, id: number): Program {
   assert(id >= 0 && id < ids.count, `identifier ${id} of ${ids.count} is given back`);
-  yield* testAndClearBit(cpu, ids.hi, ids.lo + BITMAP, id);
+  while (!testAndClearBit(cpu, ids.hi, ids.lo + BITMAP, id)) yield;
   assert(cpu.ret === 1, `identifier ${id} is given back and nobody holds it`);
 }

@@ -122,7 +122,7 @@ export class Rcu {
    * period and runs what is due (rcu_core).
    */
   *poll(cpu: Cpu): Program {
-    yield* rcuQuiescent(cpu);
+    while (!rcuQuiescent(cpu)) yield;
     while (!cpu.load32(cpu.perCpuHi(cpu.id), ownWord(cpu, RcuCpu.Queued), Order.Relaxed)) yield;
     if (cpu.lo !== 0) yield this.#core(cpu, false);
   }
@@ -133,15 +133,15 @@ export class Rcu {
     while (!cpu.fence(Fence.DmbIsh)) yield;
     while (!cpu.load32(this.#image.hi, this.#image.lo, Order.Acquire)) yield;
     const wanted = fullPeriodAfter(cpu.lo);
-    yield* rcuIsWatching(cpu);
+    while (!rcuIsWatching(cpu)) yield;
     const wasWatching = cpu.ret === 1;
-    if (wasWatching) yield* rcuEnterIdle(cpu);
+    if (wasWatching) while (!rcuEnterIdle(cpu)) yield;
     for (;;) {
       yield* this.#drive(cpu, wanted, true);
       if (cpu.ret === 1) break;
       yield* this.#waitForSequence(cpu, wanted);
     }
-    if (wasWatching) yield* rcuExitIdle(cpu);
+    if (wasWatching) while (!rcuExitIdle(cpu)) yield;
   }
 
   /** rcu_barrier for this CPU's own callbacks: returns when all have run. */
@@ -156,22 +156,22 @@ export class Rcu {
       if (cpu.hi === 0) continue;
       while (!cpu.load32(own, ownWord(cpu, RcuCpu.WaitSequence), Order.Relaxed)) yield;
       const wanted = cpu.lo;
-      yield* rcuIsWatching(cpu);
+      while (!rcuIsWatching(cpu)) yield;
       const wasWatching = cpu.ret === 1;
-      if (wasWatching) yield* rcuEnterIdle(cpu);
+      if (wasWatching) while (!rcuEnterIdle(cpu)) yield;
       yield* this.#waitForSequence(cpu, wanted);
-      if (wasWatching) yield* rcuExitIdle(cpu);
+      if (wasWatching) while (!rcuExitIdle(cpu)) yield;
     }
   }
 
   /** Last act of a CPU's program: no callback is left, the CPU is quiescent for good. */
   *finish(cpu: Cpu): Program {
     yield this.barrier(cpu);
-    yield* rcuEnterIdle(cpu);
+    while (!rcuEnterIdle(cpu)) yield;
   }
 
   *#refuseInSection(cpu: Cpu, what: string): Program {
-    yield* rcuReadDepth(cpu);
+    while (!rcuReadDepth(cpu)) yield;
     if (cpu.ret === 0) return;
     throw new CheckError(`cpu ${cpu.id}: ${what} inside an RCU read-side section never returns`);
   }

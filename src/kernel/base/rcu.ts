@@ -39,39 +39,43 @@ export function* rcuReadUnlock(cpu: Cpu): Program {
 }
 
 /** ret = depth of read-side sections of this CPU. */
-export function* rcuReadDepth(cpu: Cpu): Program {
-  while (!cpu.load32(cpu.perCpuHi(cpu.id), ownWord(cpu, RcuCpu.Nesting), Order.Relaxed)) yield;
+export function rcuReadDepth(cpu: Cpu): boolean {
+  if (!cpu.load32(cpu.perCpuHi(cpu.id), ownWord(cpu, RcuCpu.Nesting), Order.Relaxed)) return false;
   cpu.ret = cpu.lo;
+  return true;
 }
 
 /**
  * Enters an extended quiescent state: before idle(), a guest, or the end (ct_kernel_exit). Every
  * access of earlier sections is performed before anybody sees the counter move.
  */
-export function* rcuEnterIdle(cpu: Cpu): Program {
+export function rcuEnterIdle(cpu: Cpu): boolean {
   const watching = ownWord(cpu, RcuCpu.Watching);
   const hi = cpu.perCpuHi(cpu.id);
-  while (!cpu.add32(hi, watching, 1, Order.SequentiallyConsistent)) yield;
+  if (!cpu.add32(hi, watching, 1, Order.SequentiallyConsistent)) return false;
   assert((cpu.lo & 1) === 1, 'a CPU enters RCU idle twice');
+  return true;
 }
 
 /** Leaves it (ct_kernel_enter): no access of later sections is performed before. */
-export function* rcuExitIdle(cpu: Cpu): Program {
+export function rcuExitIdle(cpu: Cpu): boolean {
   const watching = ownWord(cpu, RcuCpu.Watching);
   const hi = cpu.perCpuHi(cpu.id);
-  while (!cpu.add32(hi, watching, 1, Order.SequentiallyConsistent)) yield;
+  if (!cpu.add32(hi, watching, 1, Order.SequentiallyConsistent)) return false;
   assert((cpu.lo & 1) === 0, 'a CPU leaves RCU idle without having entered it');
+  return true;
 }
 
 /** A momentary quiescent state outside read-side sections (rcu_momentary_eqs, cond_resched). */
-export function* rcuQuiescent(cpu: Cpu): Program {
+export function rcuQuiescent(cpu: Cpu): boolean {
   const watching = ownWord(cpu, RcuCpu.Watching);
   const hi = cpu.perCpuHi(cpu.id);
-  while (!cpu.add32(hi, watching, 2, Order.SequentiallyConsistent)) yield;
+  return cpu.add32(hi, watching, 2, Order.SequentiallyConsistent);
 }
 
 /** ret = 1 if the CPU is watched by RCU (not idle); for waits that are idle meanwhile. */
-export function* rcuIsWatching(cpu: Cpu): Program {
-  while (!cpu.load32(cpu.perCpuHi(cpu.id), ownWord(cpu, RcuCpu.Watching), Order.Relaxed)) yield;
+export function rcuIsWatching(cpu: Cpu): boolean {
+  if (!cpu.load32(cpu.perCpuHi(cpu.id), ownWord(cpu, RcuCpu.Watching), Order.Relaxed)) return false;
   cpu.ret = cpu.lo & 1;
+  return true;
 }

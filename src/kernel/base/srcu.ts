@@ -80,18 +80,18 @@ export function* srcuReadLock(cpu: Cpu, domain: SrcuDomain): Program {
 }
 
 /** srcu_read_unlock. */
-export function* srcuReadUnlock(cpu: Cpu, domain: SrcuDomain, index: number): Program {
+export function srcuReadUnlock(cpu: Cpu, domain: SrcuDomain, index: number): boolean {
   const own = cpu.perCpuHi(cpu.id);
   const exits = countersLo(cpu, domain, cpu.id) + EXITS + index * 4;
-  while (!cpu.add32(own, exits, 1, Order.SequentiallyConsistent)) yield;
+  return cpu.add32(own, exits, 1, Order.SequentiallyConsistent);
 }
 
 /** synchronize_srcu: returns when every section that exists now has ended; RCU-idle meanwhile. */
 export function* synchronizeSrcu(cpu: Cpu, domain: SrcuDomain): Program {
   yield* refuseInSection(cpu, domain);
-  yield* rcuIsWatching(cpu);
+  while (!rcuIsWatching(cpu)) yield;
   const wasWatching = cpu.ret === 1;
-  if (wasWatching) yield* rcuEnterIdle(cpu);
+  if (wasWatching) while (!rcuEnterIdle(cpu)) yield;
   yield* lockUpdaters(cpu, domain);
   while (!cpu.load32(domain.hi, domain.lo + Domain.Index, Order.Relaxed)) yield;
   const index = cpu.lo & 1;
@@ -100,7 +100,7 @@ export function* synchronizeSrcu(cpu: Cpu, domain: SrcuDomain): Program {
   yield* flip(cpu, domain, index ^ 1);
   yield* waitForReaders(cpu, domain, index);
   while (!cpu.store32(domain.hi, domain.lo + Domain.Updater, 0, Order.Release)) yield;
-  if (wasWatching) yield* rcuExitIdle(cpu);
+  if (wasWatching) while (!rcuExitIdle(cpu)) yield;
 }
 
 function* refuseInSection(cpu: Cpu, domain: SrcuDomain): Program {

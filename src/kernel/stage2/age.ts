@@ -31,6 +31,6 @@ export function* testClearYoung(cpu: Cpu, vm: Vm, ipa: number, bytes: number): P
 
 function* ageLeaf(cpu: Cpu, visit: Visit, data: AgeData): Program {
   data.young = true;
-  yield* trySetEntry(cpu, visit, visit.oldHi, visit.oldLo & ~PTE_AF);
+  while (!trySetEntry(cpu, visit, visit.oldHi, visit.oldLo & ~PTE_AF)) yield;
   cpu.ret = cpu.ok ? 0 : -EAGAIN;
 }

@@ -35,7 +35,7 @@ export function* reschedMmuLock(cpu: Cpu, vm: Vm): Program {
   if (!cpu.ok) return;
   yield* vm.mmuLock.release(cpu, vm.kvmHi, vm.field.mmuLock);
   cpu.spend(Cost.Resched);
-  yield* rcuQuiescent(cpu);
+  while (!rcuQuiescent(cpu)) yield;
   yield* vm.mmuLock.acquire(cpu, vm.kvmHi, vm.field.mmuLock);
 }
 

@@ -3,12 +3,12 @@
  * per fault that opens a page for writing, after mmu_lock is dropped.
  */
 
-import type { Cpu, Program } from '../../cpu/cpu.ts';
+import type { Cpu } from '../../cpu/cpu.ts';
 import { setBit } from '../base/bitmap.ts';
 import type { SlotImage } from './vm.ts';
 
 const PAGE_BYTES = 4096;
 
-export function markPageDirty(cpu: Cpu, slot: SlotImage, offset: number): Program {
+export function markPageDirty(cpu: Cpu, slot: SlotImage, offset: number): boolean {
   return setBit(cpu, slot.bitmapHi, slot.bitmapLo, Math.floor(offset / PAGE_BYTES));
 }

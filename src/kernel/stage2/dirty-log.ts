@@ -105,7 +105,7 @@ export function* getDirtyLog(cpu: Cpu, vm: Vm, slot: SlotImage): Program {
     while (!cpu.load32(bitmapHi, (bitmapLo + word * 4) | 0, Order.Relaxed)) yield;
     let bits = cpu.lo;
     if (takes && bits !== 0) {
-      yield* takeWord(cpu, bitmapHi, bitmapLo, word);
+      while (!takeWord(cpu, bitmapHi, bitmapLo, word)) yield;
       bits = cpu.lo;
       flushes = true;
       yield* protectMasked(cpu, vm, slot, word, bits);
@@ -140,7 +140,8 @@ export function* clearDirtyLog(
   for (let word = Math.floor(firstPage / WORD_PAGES); word < end; word++) {
     while (!cpu.load32(bitmapHi, (userBitmapLo + word * 4) | 0, Order.Relaxed)) yield;
     if (cpu.lo === 0) continue;
-    yield* takeBits(cpu, bitmapHi, bitmapLo, word, cpu.lo);
+    const asked = cpu.lo;
+    while (!takeBits(cpu, bitmapHi, bitmapLo, word, asked)) yield;
     if (cpu.lo === 0) continue;
     flushes = true;
     yield* protectMasked(cpu, vm, slot, word, cpu.lo);

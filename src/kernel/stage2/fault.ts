@@ -65,7 +65,7 @@ export function* handleGuestAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu): Program {
   if (!known) throw unexpectedFault(cpu, vm, kind, level, ipa);
   yield* srcuReadLock(cpu, vm.image.srcu);
   const srcuIndex = cpu.ret;
-  yield* readActiveSet(cpu, vm.kvmHi, vm.field.memslots);
+  while (!readActiveSet(cpu, vm.kvmHi, vm.field.memslots)) yield;
   yield* findSlot(cpu, vm.image.memslots, cpu.ret, ipa / vm.pageBytes);
   if (cpu.ret < 0) {
     throw new CheckError(
@@ -91,7 +91,7 @@ export function* handleGuestAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu): Program {
       granuleShift: levelShift(vm.granule, level),
     });
   }
-  yield* srcuReadUnlock(cpu, vm.image.srcu, srcuIndex);
+  while (!srcuReadUnlock(cpu, vm.image.srcu, srcuIndex)) yield;
   cpu.spend(Cost.FaultFinish);
 }
 
@@ -179,7 +179,7 @@ function* userMemAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu, fault: Fault): Program {
     return;
   }
   if (result !== 0) throw new BugError(`user_mem_abort ends with ${result}`);
-  if (writable && logging) yield* markPageDirty(cpu, slot, offset);
+  if (writable && logging) while (!markPageDirty(cpu, slot, offset)) yield;
 }
 
 function outOfMemory(cpu: Cpu, vm: Vm, what: string): CheckError {

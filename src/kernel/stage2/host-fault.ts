@@ -100,9 +100,9 @@ export function* handleHostFault(
 /** Stores an entry under its lock if nobody was faster. cpu.ok = stored, cpu.ret = 0. */
 export function* install(cpu: Cpu, vm: Vm, entry: HostEntryRead, hi: number, lo: number): Program {
   yield* vm.spinlock.acquire(cpu, entry.lockHi, entry.lockLo);
-  yield* isUnchanged(cpu, entry);
+  while (!isUnchanged(cpu, entry)) yield;
   const ok = cpu.ok;
-  if (ok) yield* storeEntry(cpu, entry, hi, lo);
+  if (ok) while (!storeEntry(cpu, entry, hi, lo)) yield;
   yield* vm.spinlock.release(cpu, entry.lockHi, entry.lockLo);
   cpu.ok = ok;
   cpu.ret = 0;
@@ -223,7 +223,7 @@ function* faultHugetlb(
   const unit = Math.floor(offset / 2 ** entry.shift);
   const mutex = host.faultMutexes + (unit % HUGETLB_FAULT_MUTEXES) * 64;
   yield* vm.spinlock.acquire(cpu, host.hi, mutex);
-  yield* isUnchanged(cpu, entry);
+  while (!isUnchanged(cpu, entry)) yield;
   cpu.ret = 0;
   if (cpu.ok) yield* faultPage(cpu, vm, host, offset, write, entry);
   const result = cpu.ret;

@@ -159,26 +159,27 @@ function bootFrames(boot: BootMemory, request: HostTableRequest, upper: Address)
 }
 
 /** Reads the upper entry for an offset in the slot. */
-export function* readUpper(cpu: Cpu, host: HostTable, offset: number, out: HostEntryRead): Program {
+export function readUpper(cpu: Cpu, host: HostTable, offset: number, out: HostEntryRead): boolean {
   const region = Math.floor(offset / powerOfTwo(host.regionShift));
   out.entryHi = host.hi;
   out.entryLo = (host.upper + region * 8) | 0;
   out.shift = host.regionShift;
   out.lockHi = host.hi;
   out.lockLo = (host.upperLocks + Math.floor(offset / PUD_BYTES) * 64) | 0;
-  while (!cpu.load64(out.entryHi, out.entryLo, Order.Acquire)) yield;
+  if (!cpu.load64(out.entryHi, out.entryLo, Order.Acquire)) return false;
   out.hi = cpu.hi;
   out.lo = cpu.lo;
+  return true;
 }
 
 /** From an upper entry that is a table to the lower entry. */
-export function* readLower(
+export function readLower(
   cpu: Cpu,
   vm: Vm,
   host: HostTable,
   offset: number,
   out: HostEntryRead,
-): Program {
+): boolean {
   const tableHi = out.hi | LINEAR_MAP_HI;
   const tableLo = out.lo & ~HOST_ENTRY_FLAGS;
   const shift = host.backing.unitShift === 16 ? 16 : 12;
@@ -189,9 +190,10 @@ export function* readLower(
   out.shift = shift;
   out.lockHi = tableHi;
   out.lockLo = structPageLo(vm, host.bootTables, tableHi, tableLo) + PageField.Lock;
-  while (!cpu.load64(out.entryHi, out.entryLo, Order.Acquire)) yield;
+  if (!cpu.load64(out.entryHi, out.entryLo, Order.Acquire)) return false;
   out.hi = cpu.hi;
   out.lo = cpu.lo;
+  return true;
 }
 
 /** Reads the entry that an offset resolves to; an upper one if there is no lower table. */
@@ -202,21 +204,23 @@ export function* readEntry(
   offset: number,
   out: HostEntryRead,
 ): Program {
-  yield* readUpper(cpu, host, offset, out);
-  if ((out.lo & HostEntry.Table) !== 0) yield* readLower(cpu, vm, host, offset, out);
+  while (!readUpper(cpu, host, offset, out)) yield;
+  if ((out.lo & HostEntry.Table) !== 0) while (!readLower(cpu, vm, host, offset, out)) yield;
 }
 
 /** Reads an entry again, under its lock; cpu.ok = it is unchanged. */
-export function* isUnchanged(cpu: Cpu, entry: HostEntryRead): Program {
-  while (!cpu.load64(entry.entryHi, entry.entryLo, Order.Relaxed)) yield;
+export function isUnchanged(cpu: Cpu, entry: HostEntryRead): boolean {
+  if (!cpu.load64(entry.entryHi, entry.entryLo, Order.Relaxed)) return false;
   cpu.ok = cpu.hi === entry.hi && cpu.lo === entry.lo;
+  return true;
 }
 
 /** set_pte: the entry now holds (hi, lo). */
-export function* storeEntry(cpu: Cpu, entry: HostEntryRead, hi: number, lo: number): Program {
-  while (!cpu.store64(entry.entryHi, entry.entryLo, hi, lo, Order.Release)) yield;
+export function storeEntry(cpu: Cpu, entry: HostEntryRead, hi: number, lo: number): boolean {
+  if (!cpu.store64(entry.entryHi, entry.entryLo, hi, lo, Order.Release)) return false;
   entry.hi = hi;
   entry.lo = lo;
+  return true;
 }
 
 /** Physical address of the frame behind an offset. */

@@ -47,7 +47,7 @@ export function* mappingShift(
     return;
   }
   if (!fitsSlot(slot, offset, PMD_SHIFT)) return;
-  yield* readUpper(cpu, slot.host, offset, scratch);
+  while (!readUpper(cpu, slot.host, offset, scratch)) yield;
   const isBlock = (scratch.lo & (HostEntry.Present | HostEntry.Table)) === HostEntry.Present;
   cpu.ret = isBlock && kind === 'transparent-huge' ? PMD_SHIFT : PAGE_SHIFT;
 }

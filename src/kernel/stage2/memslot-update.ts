@@ -25,7 +25,7 @@ export function lockSlots(cpu: Cpu, vm: Vm): Program {
 
 export function* unlockSlots(cpu: Cpu, vm: Vm): Program {
   yield* vm.spinlock.release(cpu, vm.kvmHi, vm.field.slotsLock);
-  yield* rcuQuiescent(cpu);
+  while (!rcuQuiescent(cpu)) yield;
 }
 
 /** kvm_swap_active_memslots: waits for invalidations in progress, swaps, waits for readers. */
@@ -47,7 +47,7 @@ function* swapActiveSets(cpu: Cpu, vm: Vm, active: number): Program {
 
 /** Makes one change visible: in the inactive set, swap, then in the other. slots_lock is held. */
 function* commit(cpu: Cpu, vm: Vm, change: (set: number) => Program): Program {
-  yield* readActiveSet(cpu, vm.kvmHi, vm.field.memslots);
+  while (!readActiveSet(cpu, vm.kvmHi, vm.field.memslots)) yield;
   const active = cpu.ret;
   yield* change(active ^ 1);
   yield* swapActiveSets(cpu, vm, active ^ 1);

@@ -85,9 +85,10 @@ function recordLo(sets: MemslotSets, set: number, id: number): number {
 }
 
 /** kvm_memslots: which set is active; result in cpu.ret. */
-export function* readActiveSet(cpu: Cpu, kvmHi: number, activeLo: number): Program {
-  while (!cpu.load32(kvmHi, activeLo, Order.Acquire)) yield;
+export function readActiveSet(cpu: Cpu, kvmHi: number, activeLo: number): boolean {
+  if (!cpu.load32(kvmHi, activeLo, Order.Acquire)) return false;
   cpu.ret = cpu.lo;
+  return true;
 }
 
 /** Is the page in the slot's record? Result in cpu.ret: -1 below, 1 above, 0 inside. */
@@ -123,7 +124,7 @@ export function* findSlot(cpu: Cpu, sets: MemslotSets, set: number, page: number
     if (found < 0) return;
     while (!cpu.store32(sets.hi, setLo + LAST_USED, found + 1, Order.Relaxed)) yield;
   }
-  yield* readSlotFlags(cpu, sets, set, found);
+  while (!readSlotFlags(cpu, sets, set, found)) yield;
   cpu.ret = (cpu.lo & SlotFlag.Invalid) === 0 ? found : -ENOENT;
 }
 
@@ -148,8 +149,8 @@ function* bisect(cpu: Cpu, sets: MemslotSets, set: number, page: number): Progra
 }
 
 /** cpu.lo = the slot's flags in a set. */
-export function* readSlotFlags(cpu: Cpu, sets: MemslotSets, set: number, id: number): Program {
-  while (!cpu.load32(sets.hi, recordLo(sets, set, id) + FLAGS, Order.Relaxed)) yield;
+export function readSlotFlags(cpu: Cpu, sets: MemslotSets, set: number, id: number): boolean {
+  return cpu.load32(sets.hi, recordLo(sets, set, id) + FLAGS, Order.Relaxed);
 }
 
 /** Writers only, on the inactive set. */

@@ -66,7 +66,7 @@ export function* runNotifierSource(
       const region = cpu.random(stream) % regions;
       yield makeInaccessible(cpu, vm, slot, region * 2 ** PMD_SHIFT);
     }
-    yield* rcuQuiescent(cpu);
+    while (!rcuQuiescent(cpu)) yield;
   }
 }
 
@@ -139,9 +139,9 @@ function* copyToNode(
 /** Under the table's lock, if the entry still is as it was read. cpu.ok = replaced. */
 function* replaceEntry(cpu: Cpu, vm: Vm, entry: HostEntryRead, hi: number, lo: number): Program {
   yield* vm.spinlock.acquire(cpu, entry.lockHi, entry.lockLo);
-  yield* isUnchanged(cpu, entry);
+  while (!isUnchanged(cpu, entry)) yield;
   const ok = cpu.ok;
-  if (ok) yield* storeEntry(cpu, entry, hi, lo);
+  if (ok) while (!storeEntry(cpu, entry, hi, lo)) yield;
   yield* vm.spinlock.release(cpu, entry.lockHi, entry.lockLo);
   cpu.ok = ok;
 }

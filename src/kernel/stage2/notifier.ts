@@ -36,7 +36,7 @@ export function* invalidateStartNotify(
   yield* invalidateBegin(cpu, kvmHi, field.invalidate);
   yield unmapRange(cpu, vm, slot.baseIpa + offset, bytes, true);
   yield* vm.mmuLock.release(cpu, kvmHi, field.mmuLock);
-  yield* srcuReadUnlock(cpu, vm.image.srcu, index);
+  while (!srcuReadUnlock(cpu, vm.image.srcu, index)) yield;
 }
 
 export function* invalidateEndNotify(cpu: Cpu, vm: Vm): Program {
@@ -46,7 +46,7 @@ export function* invalidateEndNotify(cpu: Cpu, vm: Vm): Program {
   yield* vm.mmuLock.acquire(cpu, kvmHi, field.mmuLock);
   yield* invalidateEnd(cpu, kvmHi, field.invalidate);
   yield* vm.mmuLock.release(cpu, kvmHi, field.mmuLock);
-  yield* srcuReadUnlock(cpu, vm.image.srcu, index);
+  while (!srcuReadUnlock(cpu, vm.image.srcu, index)) yield;
   yield* addActive(cpu, vm, -1);
   cpu.end(Metric.NotifierInvalidate);
 }
@@ -76,6 +76,6 @@ export function* clearYoungNotify(
   yield* testClearYoung(cpu, vm, slot.baseIpa + offset, bytes);
   const young = cpu.ok;
   yield* vm.mmuLock.release(cpu, kvmHi, field.mmuLock);
-  yield* srcuReadUnlock(cpu, vm.image.srcu, index);
+  while (!srcuReadUnlock(cpu, vm.image.srcu, index)) yield;
   cpu.ok = young;
 }

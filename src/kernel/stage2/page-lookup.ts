@@ -80,7 +80,7 @@ function* lookUpFast(
   let ok = (entry.lo & (wanted | HostEntry.Table)) === wanted;
   if (ok) {
     yield* grab(cpu, vm, host, offset, found);
-    yield* isUnchanged(cpu, entry);
+    while (!isUnchanged(cpu, entry)) yield;
     ok = cpu.ok;
     if (!ok) yield* releasePage(cpu, found, false);
   }
@@ -142,7 +142,7 @@ function* lookUpSlow(
     }
     if (isUsable(entry.lo, write)) {
       yield* vm.spinlock.acquire(cpu, entry.lockHi, entry.lockLo);
-      yield* isUnchanged(cpu, entry);
+      while (!isUnchanged(cpu, entry)) yield;
       const unchanged = cpu.ok;
       if (unchanged) yield* grab(cpu, vm, host, offset, found);
       yield* vm.spinlock.release(cpu, entry.lockHi, entry.lockLo);

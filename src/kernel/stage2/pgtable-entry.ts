@@ -25,15 +25,14 @@ import { flushIpa, flushRange } from './tlb-flush.ts';
 import type { Vm } from './vm.ts';
 
 /** Result in cpu.ok: the entry was still as visited and holds the new value now. */
-export function* trySetEntry(cpu: Cpu, visit: Visit, hi: number, lo: number): Program {
-  const { entryHi, entryLo } = visit;
-  if ((visit.flags & Walk.Shared) === 0) {
-    while (!cpu.store64(entryHi, entryLo, hi, lo, Order.Relaxed)) yield;
-    cpu.ok = true;
-    return;
+export function trySetEntry(cpu: Cpu, visit: Visit, hi: number, lo: number): boolean {
+  const { entryHi, entryLo, oldHi, oldLo } = visit;
+  if ((visit.flags & Walk.Shared) !== 0) {
+    return cpu.cas64(entryHi, entryLo, oldHi, oldLo, hi, lo, Order.Relaxed);
   }
-  const { oldHi, oldLo } = visit;
-  while (!cpu.cas64(entryHi, entryLo, oldHi, oldLo, hi, lo, Order.Relaxed)) yield;
+  if (!cpu.store64(entryHi, entryLo, hi, lo, Order.Relaxed)) return false;
+  cpu.ok = true;
+  return true;
 }
 
 /**
@@ -47,7 +46,7 @@ export function* tryBreakEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
     cpu.ok = false;
     return;
   }
-  yield* trySetEntry(cpu, visit, 0, KVM_INVALID_PTE_LOCKED);
+  while (!trySetEntry(cpu, visit, 0, KVM_INVALID_PTE_LOCKED)) yield;
   if (!cpu.ok) return;
   if ((visit.flags & Walk.SkipBbmTlbi) === 0 && isValid(oldLo)) {
     const inFault = (visit.flags & Walk.HandleFault) !== 0;
@@ -60,12 +59,12 @@ export function* tryBreakEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
     }
     if (inFault) cpu.end(Metric.FaultTlbi);
   }
-  if (isCounted(oldHi, oldLo)) yield* putTablePage(cpu, vm, visit.entryHi, visit.entryLo);
+  if (isCounted(oldHi, oldLo)) while (!putTablePage(cpu, vm, visit.entryHi, visit.entryLo)) yield;
   cpu.ok = true;
 }
 
 /** Publishes the new value of an entry that this CPU has broken. */
 export function* makeEntry(cpu: Cpu, vm: Vm, visit: Visit, hi: number, lo: number): Program {
-  if (isCounted(hi, lo)) yield* getTablePage(cpu, vm, visit.entryHi, visit.entryLo);
+  if (isCounted(hi, lo)) while (!getTablePage(cpu, vm, visit.entryHi, visit.entryLo)) yield;
   while (!cpu.store64(visit.entryHi, visit.entryLo, hi, lo, Order.Release)) yield;
 }

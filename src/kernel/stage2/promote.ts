@@ -44,7 +44,7 @@ function* promoteChunk(
 ): Program {
   for (let ipa = from; ipa < from + bytes; ipa += BLOCK_BYTES) {
     const offset = ipa - slot.baseIpa;
-    yield* readUpper(cpu, slot.host, offset, entry);
+    while (!readUpper(cpu, slot.host, offset, entry)) yield;
     const wanted = HostEntry.Present | HostEntry.Write;
     if ((entry.lo & (wanted | HostEntry.Table)) !== wanted) continue;
     const inUnit = offset % 2 ** slot.host.regionShift;

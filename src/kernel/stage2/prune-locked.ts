@@ -59,13 +59,13 @@ function* lockEntry(cpu: Cpu, vm: Vm, visit: Visit, locked: LockedEntry[]): Prog
     cpu.ret = -EAGAIN;
     return;
   }
-  yield* trySetEntry(cpu, visit, 0, KVM_INVALID_PTE_LOCKED);
+  while (!trySetEntry(cpu, visit, 0, KVM_INVALID_PTE_LOCKED)) yield;
   if (!cpu.ok) {
     cpu.ret = -EAGAIN;
     return;
   }
   // A locked entry counts; it is put when the subtree is freed.
-  if (!isCounted(oldHi, oldLo)) yield* getTablePage(cpu, vm, entryHi, entryLo);
+  if (!isCounted(oldHi, oldLo)) while (!getTablePage(cpu, vm, entryHi, entryLo)) yield;
   locked.push({ entryHi, entryLo, oldHi, oldLo });
   cpu.ret = 0;
 }
@@ -74,6 +74,6 @@ function* lockEntry(cpu: Cpu, vm: Vm, visit: Visit, locked: LockedEntry[]): Prog
 export function* unlockDescendants(cpu: Cpu, vm: Vm, locked: readonly LockedEntry[]): Program {
   for (const { entryHi, entryLo, oldHi, oldLo } of locked) {
     while (!cpu.store64(entryHi, entryLo, oldHi, oldLo, Order.Release)) yield;
-    if (!isCounted(oldHi, oldLo)) yield* putTablePage(cpu, vm, entryHi, entryLo);
+    if (!isCounted(oldHi, oldLo)) while (!putTablePage(cpu, vm, entryHi, entryLo)) yield;
   }
 }

@@ -67,7 +67,7 @@ function* changeLeaf(cpu: Cpu, vm: Vm, visit: Visit, hi: number, lo: number): Pr
     const physical = addressOf(outputHi(oldHi, shift), outputLo(oldLo, shift));
     yield* invalidateInstructions(cpu, physical, 2 ** shift);
   }
-  yield* trySetEntry(cpu, visit, hi, lo);
+  while (!trySetEntry(cpu, visit, hi, lo)) yield;
   cpu.ret = cpu.ok ? 0 : -EAGAIN;
   if (cpu.ok && (oldLo & ~lo & S2_WRITE) !== 0) {
     const shift = levelShift(vm.granule, level);

@@ -102,7 +102,7 @@ function* swapIn(
   const lo = tableDescriptorLo(tableLo);
   if (breaks) yield* tryBreakEntry(cpu, vm, visit);
   else while (!cpu.fence(Fence.DsbIshSt)) yield;
-  if (!breaks) yield* trySetEntry(cpu, visit, hi, lo);
+  if (!breaks) while (!trySetEntry(cpu, visit, hi, lo)) yield;
   if (!cpu.ok) {
     yield* freeUnlinkedTable(cpu, vm, tableHi, tableLo, visit.level);
     cpu.ret = -EAGAIN;

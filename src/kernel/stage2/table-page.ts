@@ -36,22 +36,23 @@ function structLo(vm: Vm, entryHi: number, entryLo: number): number {
 }
 
 /** get_page(virt_to_page(ptep)). Pages with contents have their struct page on the same node. */
-export function* getTablePage(cpu: Cpu, vm: Vm, entryHi: number, entryLo: number): Program {
+export function getTablePage(cpu: Cpu, vm: Vm, entryHi: number, entryLo: number): boolean {
   const count = structLo(vm, entryHi, entryLo) + PageField.RefCount;
-  while (!cpu.add32(entryHi, count, 1, Order.Relaxed)) yield;
+  return cpu.add32(entryHi, count, 1, Order.Relaxed);
 }
 
 /** put_page for an entry that is gone; the table itself stays. */
-export function* putTablePage(cpu: Cpu, vm: Vm, entryHi: number, entryLo: number): Program {
+export function putTablePage(cpu: Cpu, vm: Vm, entryHi: number, entryLo: number): boolean {
   const count = structLo(vm, entryHi, entryLo) + PageField.RefCount;
-  while (!cpu.add32(entryHi, count, -1, Order.Release)) yield;
+  if (!cpu.add32(entryHi, count, -1, Order.Release)) return false;
   assert(cpu.lo > 1, 'a stage-2 table drops an entry that it has not');
+  return true;
 }
 
 /** page_count of a table (physical address); result in cpu.lo. */
-export function* tablePageCount(cpu: Cpu, vm: Vm, paHi: number, paLo: number): Program {
+export function tablePageCount(cpu: Cpu, vm: Vm, paHi: number, paLo: number): boolean {
   const hi = paHi | LINEAR_MAP_HI;
-  while (!cpu.load32(hi, structLo(vm, hi, paLo) + PageField.RefCount, Order.Relaxed)) yield;
+  return cpu.load32(hi, structLo(vm, hi, paLo) + PageField.RefCount, Order.Relaxed);
 }
 
 /** zalloc_page: cpu.ok and (hi, lo) = the physical address of a zeroed table, or not ok. */
@@ -63,7 +64,7 @@ export function* takeTablePage(cpu: Cpu, source: TableSource): Program {
 
 /** Frees a table without counted entries. */
 export function* freeTablePage(cpu: Cpu, vm: Vm, paHi: number, paLo: number): Program {
-  yield* tablePageCount(cpu, vm, paHi, paLo);
+  while (!tablePageCount(cpu, vm, paHi, paLo)) yield;
   assert(cpu.lo === 1, 'a stage-2 table is freed with entries');
   cpu.event(EventKind.TablePageFreed, paHi, paLo);
   cpu.count(Counter.TablePagesFreed, 1);
@@ -98,7 +99,7 @@ export function freeWalker(vm: Vm): Walker {
 /** stage2_free_walker. */
 function* freeEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
   const { oldHi, oldLo, level } = visit;
-  yield* putTablePage(cpu, vm, visit.entryHi, visit.entryLo);
+  while (!putTablePage(cpu, vm, visit.entryHi, visit.entryLo)) yield;
   if (isTable(oldLo, level)) {
     const { shift } = vm.granule;
     yield* freeTablePage(cpu, vm, outputHi(oldHi, shift), outputLo(oldLo, shift));

@@ -59,14 +59,15 @@ function* unmapEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
   cpu.ret = 0;
   const table = isTable(oldLo, level);
   if (table) {
-    yield* tablePageCount(cpu, vm, outputHi(oldHi, granule.shift), outputLo(oldLo, granule.shift));
+    while (!tablePageCount(cpu, vm, outputHi(oldHi, granule.shift), outputLo(oldLo, granule.shift)))
+      yield;
     if (cpu.lo !== 1) return;
   }
   while (!cpu.store64(entryHi, entryLo, 0, 0, Order.Relaxed)) yield;
   if (isValid(oldLo) && (table || vm.options.unmapFlush === 'per-pte')) {
     yield* flushIpa(cpu, vm, visit.ipa);
   }
-  yield* putTablePage(cpu, vm, entryHi, entryLo);
+  while (!putTablePage(cpu, vm, entryHi, entryLo)) yield;
   if (isValid(oldLo) && !table && !fwb && s2IsCacheable(oldLo, fwb)) {
     const shift = levelShift(granule, level);
     const physical = addressOf(outputHi(oldHi, shift), outputLo(oldLo, shift));

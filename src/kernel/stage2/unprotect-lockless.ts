@@ -40,7 +40,7 @@ export function* unprotectLockless(cpu: Cpu, vm: Vm, slot: SlotImage, ipa: numbe
   cpu.end(Metric.FaultTlbi);
   if (result === 0) {
     cpu.count(Counter.FaultsRelaxed, 1);
-    yield* markPageDirty(cpu, slot, ipa - slot.baseIpa);
+    while (!markPageDirty(cpu, slot, ipa - slot.baseIpa)) yield;
   } else {
     cpu.count(Counter.FaultsRetried, 1);
   }
@@ -51,6 +51,6 @@ function* unprotect(cpu: Cpu, visit: Visit): Program {
   const { oldHi, oldLo, level } = visit;
   cpu.ret = -ENOENT;
   if (!isValid(oldLo) || level !== LAST_LEVEL || (oldHi & HOST_WRITABLE_HI) === 0) return;
-  yield* trySetEntry(cpu, visit, oldHi, oldLo | S2_WRITE);
+  while (!trySetEntry(cpu, visit, oldHi, oldLo | S2_WRITE)) yield;
   cpu.ret = cpu.ok ? 0 : -EAGAIN;
 }

@@ -86,14 +86,14 @@ export function* waitForUserfault(
   context: UserfaultContext,
   vcpu: number,
   offset: number,
-  mustWait: () => Program,
+  mustWait: () => boolean,
   dropLock: () => Program,
 ): Program {
   const { hi } = context;
   const entry = entryLo(context, vcpu);
   cpu.begin(Metric.FaultUserfault);
   yield* queueMessage(cpu, vm, context, vcpu, offset);
-  yield* mustWait();
+  while (!mustWait()) yield;
   const waits = cpu.ok;
   yield* dropLock();
   if (waits) {
@@ -101,13 +101,13 @@ export function* waitForUserfault(
       cpu.spend(Cost.TaskWake);
       while (!cpu.wake(reader)) yield;
     }
-    yield* rcuEnterIdle(cpu);
+    while (!rcuEnterIdle(cpu)) yield;
     for (;;) {
       while (!cpu.load32(hi, entry, Order.Acquire)) yield;
       if (cpu.lo === State.None) break;
       while (!cpu.idle()) yield;
     }
-    yield* rcuExitIdle(cpu);
+    while (!rcuExitIdle(cpu)) yield;
     cpu.spend(Cost.ContextSwitch);
   } else {
     yield* vm.spinlock.acquire(cpu, hi, context.lo);
@@ -201,9 +201,9 @@ export function* readUserfault(cpu: Cpu, vm: Vm, context: UserfaultContext): Pro
 }
 
 function* sleepUntilWoken(cpu: Cpu): Program {
-  yield* rcuEnterIdle(cpu);
+  while (!rcuEnterIdle(cpu)) yield;
   while (!cpu.idle()) yield;
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   cpu.spend(Cost.ContextSwitch);
 }
 

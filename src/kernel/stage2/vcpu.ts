@@ -49,7 +49,7 @@ export function* enterVcpu(cpu: Cpu, vcpu: Vcpu): Program {
   const { rootHi, rootLo } = vm.image.guest;
   while (!cpu.setRoot(Register.GuestTtbr0, rootHi, rootLo, 0)) yield;
   while (!cpu.fence(Fence.Isb)) yield;
-  yield* rcuEnterIdle(cpu);
+  while (!rcuEnterIdle(cpu)) yield;
   cpu.spend(Cost.GuestEntry);
   cpu.setRegime(Regime.Guest);
 }
@@ -59,8 +59,8 @@ export function* leaveVcpu(cpu: Cpu, vcpu: Vcpu): Program {
   cpu.setRegime(Regime.Host);
   cpu.spend(Cost.GuestExit);
   yield* setMode(cpu, vcpu, OUTSIDE_GUEST_MODE);
-  yield* rcuExitIdle(cpu);
-  yield* clearActiveVmid(cpu, vcpu.vm.vmids);
+  while (!rcuExitIdle(cpu)) yield;
+  while (!clearActiveVmid(cpu, vcpu.vm.vmids)) yield;
   cpu.spend(Cost.Syscall);
 }
 
@@ -101,12 +101,12 @@ function* exitToEl2(cpu: Cpu, vcpu: Vcpu): Program {
     cpu.begin(Metric.FaultStall);
   }
   yield* setMode(cpu, vcpu, OUTSIDE_GUEST_MODE);
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   yield handleGuestAbort(cpu, vm, vcpu);
   while (!cpu.load32(cpu.perCpuHi(cpu.id), ownWord(cpu, RcuCpu.Queued), Order.Relaxed)) yield;
   if (cpu.lo !== 0) yield vm.rcu.poll(cpu);
   yield* loadStage2(cpu, vcpu);
-  yield* rcuEnterIdle(cpu);
+  while (!rcuEnterIdle(cpu)) yield;
   cpu.end(Metric.FaultService);
 }
 

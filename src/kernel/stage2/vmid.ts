@@ -113,7 +113,7 @@ function* newVmid(cpu: Cpu, vmids: VmidAllocator, oldHi: number, oldLo: number):
     yield* updateReserved(cpu, vmids, oldHi, oldLo, generation);
     let keeps = cpu.ok;
     if (!keeps) {
-      yield* testAndSetBit(cpu, vmids.hi, vmids.lo + BITMAP, oldLo);
+      while (!testAndSetBit(cpu, vmids.hi, vmids.lo + BITMAP, oldLo)) yield;
       keeps = cpu.ret === 0;
     }
     if (keeps) {
@@ -134,7 +134,7 @@ function* newVmid(cpu: Cpu, vmids: VmidAllocator, oldHi: number, oldLo: number):
     yield* findNextZeroBit(cpu, vmids.hi, vmids.lo + BITMAP, limit, 1);
   }
   const vmid = cpu.ret;
-  yield* setBit(cpu, vmids.hi, vmids.lo + BITMAP, vmid);
+  while (!setBit(cpu, vmids.hi, vmids.lo + BITMAP, vmid)) yield;
   while (!cpu.store32(vmids.hi, vmids.lo + CURRENT, vmid, Order.Relaxed)) yield;
   cpu.hi = fresh;
   cpu.lo = vmid;
@@ -177,14 +177,14 @@ function* flushContext(cpu: Cpu, vmids: VmidAllocator): Program {
       ({ hi, lo } = cpu);
     }
     const isVmid = hi !== 0;
-    if (isVmid) yield* setBit(cpu, vmids.hi, vmids.lo + BITMAP, lo);
+    if (isVmid) while (!setBit(cpu, vmids.hi, vmids.lo + BITMAP, lo)) yield;
     while (!cpu.store64(vmids.hi, at + RESERVED, hi, lo, Order.Relaxed)) yield;
   }
   yield* flushAllVmids(cpu);
 }
 
 /** kvm_arm_vmid_clear_active, when a vCPU is put: its VMID need not be reserved any more. */
-export function* clearActiveVmid(cpu: Cpu, vmids: VmidAllocator): Program {
+export function clearActiveVmid(cpu: Cpu, vmids: VmidAllocator): boolean {
   const active = cpuLo(vmids, cpu.id) + ACTIVE;
-  while (!cpu.store64(vmids.hi, active, 0, ACTIVE_INVALID, Order.Relaxed)) yield;
+  return cpu.store64(vmids.hi, active, 0, ACTIVE_INVALID, Order.Relaxed);
 }

@@ -60,7 +60,7 @@ describe('iterations', () => {
 });
 
 function* vcpuThread(cpu: Cpu, words: IterationWords, vcpu: number, log: string[]): Program {
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   yield readIteration(cpu, words);
   for (let iteration = cpu.lo; iteration !== QUIT; iteration = cpu.lo) {
     log.push(`run ${iteration}`);
@@ -70,7 +70,7 @@ function* vcpuThread(cpu: Cpu, words: IterationWords, vcpu: number, log: string[
 }
 
 function* mainThread(cpu: Cpu, words: IterationWords, log: string[]): Program {
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   for (let iteration = 0; iteration <= 3; iteration++) {
     if (iteration > 0) yield startIteration(cpu, words, iteration);
     yield awaitCompletion(cpu, words, 3, iteration);

@@ -55,7 +55,7 @@ function* freeObject(cpu: Cpu, hi: number, lo: number): Program {
 
 function* reader(cpu: Cpu, world: World, rounds: number): Program {
   const rcu = new Rcu(world.rcu, []);
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   for (let i = 0; i < rounds; i++) {
     yield* rcuReadLock(cpu);
     yield* rcuReadLock(cpu);
@@ -67,10 +67,10 @@ function* reader(cpu: Cpu, world: World, rounds: number): Program {
       expect(cpu.lo, 'a reader sees a freed object').toBe(ALIVE);
     }
     yield* rcuReadUnlock(cpu);
-    if (i % 3 === 0) yield* rcuQuiescent(cpu);
+    if (i % 3 === 0) while (!rcuQuiescent(cpu)) yield;
     if (i % 5 === 4) {
-      yield* rcuEnterIdle(cpu);
-      yield* rcuExitIdle(cpu);
+      while (!rcuEnterIdle(cpu)) yield;
+      while (!rcuExitIdle(cpu)) yield;
     }
   }
   yield rcu.finish(cpu);
@@ -83,7 +83,7 @@ function* writer(
   retire: (cpu: Cpu, rcu: Rcu, hi: number, lo: number) => Program,
 ): Program {
   const rcu = new Rcu(world.rcu, [freeObject]);
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   for (let fresh = 2; fresh <= OBJECTS; fresh++) {
     const next = toLinear(objectAt(world, fresh));
     while (!cpu.store32(next.hi, next.lo, ALIVE, Order.Relaxed)) yield;
@@ -130,7 +130,7 @@ test('synchronize returns after all readers have left, with several updaters at 
     const read = (cpu: Cpu) => reader(cpu, world, 12);
     function* second(cpu: Cpu): Program {
       const rcu = new Rcu(world.rcu, []);
-      yield* rcuExitIdle(cpu);
+      while (!rcuExitIdle(cpu)) yield;
       for (let i = 0; i < 4; i++) yield rcu.synchronize(cpu);
       yield rcu.finish(cpu);
     }
@@ -155,13 +155,13 @@ test('the test can fail: freeing at once is seen by a reader', () => {
 test('a CPU inside a section that never quiesces holds up the grace period', () => {
   const world = setUp(1, 2, 20_000);
   function* stuck(cpu: Cpu): Program {
-    yield* rcuExitIdle(cpu);
+    while (!rcuExitIdle(cpu)) yield;
     yield* rcuReadLock(cpu);
     while (!cpu.cond32(world.pointer.hi, world.pointer.lo, Condition.Equal, -1, 99, 0)) yield;
   }
   function* updater(cpu: Cpu): Program {
     const rcu = new Rcu(world.rcu, []);
-    yield* rcuExitIdle(cpu);
+    while (!rcuExitIdle(cpu)) yield;
     while (!cpu.cond32(cpu.perCpuHi(0), cpu.perCpuLo(0) + 4096, Condition.Equal, -1, 1, 0)) yield;
     yield rcu.synchronize(cpu);
   }
@@ -172,7 +172,7 @@ test('waiting for a grace period inside a section is refused at once', () => {
   const world = setUp(1, 1);
   function* program(cpu: Cpu): Program {
     const rcu = new Rcu(world.rcu, []);
-    yield* rcuExitIdle(cpu);
+    while (!rcuExitIdle(cpu)) yield;
     yield* rcuReadLock(cpu);
     yield rcu.synchronize(cpu);
   }
@@ -183,5 +183,8 @@ test('unlock without lock and idle twice are caught', () => {
   const once = setUp(1, 1);
   expect(() => once.engine.run([(cpu) => rcuReadUnlock(cpu)])).toThrow(/without rcu_read_lock/);
   const twice = setUp(1, 1);
-  expect(() => twice.engine.run([(cpu) => rcuEnterIdle(cpu)])).toThrow(/enters RCU idle twice/);
+  function* idle(cpu: Cpu): Program {
+    while (!rcuEnterIdle(cpu)) yield;
+  }
+  expect(() => twice.engine.run([idle])).toThrow(/enters RCU idle twice/);
 });

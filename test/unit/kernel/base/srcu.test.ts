@@ -35,7 +35,7 @@ function setUp(seed: number): World {
 }
 
 function* reader(cpu: Cpu, { domain, words }: World): Program {
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   for (let i = 0; i < 15; i++) {
     yield* srcuReadLock(cpu, domain);
     const index = cpu.ret;
@@ -45,12 +45,12 @@ function* reader(cpu: Cpu, { domain, words }: World): Program {
       while (!cpu.load32(words.hi, object, Order.Relaxed)) yield;
       expect(cpu.lo, 'a reader sees a freed object').toBe(0);
     }
-    yield* srcuReadUnlock(cpu, domain, index);
+    while (!srcuReadUnlock(cpu, domain, index)) yield;
   }
 }
 
 function* updater(cpu: Cpu, { domain, words }: World, wait: boolean): Program {
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   for (let i = 0; i < SLOTS / 2; i++) {
     while (!cpu.add32(words.hi, words.lo, 1, Order.SequentiallyConsistent)) yield;
     const old = words.lo + 4 + cpu.lo * 4;

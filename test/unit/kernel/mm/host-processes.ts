@@ -141,7 +141,7 @@ export class World {
     });
     installFaultHandler(cpu, space);
     yield* switchMm(cpu, mm, this.#asids, makeQueuedSpinlock());
-    yield* rcuExitIdle(cpu);
+    while (!rcuExitIdle(cpu)) yield;
     yield program(cpu, space, this.options.threads ? cpu.id : 0);
     yield rcu.finish(cpu);
   }

@@ -148,7 +148,7 @@ export class KvmHarness {
 }
 
 function* hostThread(cpu: Cpu, vm: Vm, program: (cpu: Cpu, vm: Vm) => Program): Program {
-  yield* rcuExitIdle(cpu);
+  while (!rcuExitIdle(cpu)) yield;
   yield program(cpu, vm);
   yield vm.rcu.finish(cpu);
 }
