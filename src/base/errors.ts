@@ -41,16 +41,50 @@ export class InterruptedError extends Error {
   override readonly name = 'InterruptedError';
 }
 
+/** Where in the emulated run an error came up. */
+export interface EmulatedPlace {
+  readonly atPs: number;
+  readonly cpu: number;
+}
+
+interface Placed {
+  emulatedPlace?: EmulatedPlace;
+}
+
+export function placeError(error: unknown, place: EmulatedPlace): Error {
+  const placed = error instanceof Error ? error : new Error(String(error));
+  (placed as Placed).emulatedPlace = place;
+  return placed;
+}
+
+/** null: it came up outside emulated time. */
+export function placeOf(error: Error): EmulatedPlace | null {
+  return (error as Placed).emulatedPlace ?? null;
+}
+
+/** The earliest in emulated time, then the lowest CPU; undefined: none came up in emulated time. */
+export function earliestError(errors: readonly Error[]): Error | undefined {
+  const placed = errors.filter((error) => placeOf(error) !== null);
+  const least = (a: Error, b: Error): Error => {
+    const [first, second] = [placeOf(a)!, placeOf(b)!];
+    const difference = first.atPs - second.atPs || first.cpu - second.cpu;
+    return difference <= 0 ? a : b;
+  };
+  return placed.length === 0 ? undefined : placed.reduce(least);
+}
+
 /** An error as it crosses a thread boundary. */
 export interface ErrorData {
   readonly name: string;
   readonly message: string;
   readonly stack: string;
+  readonly place?: EmulatedPlace | null;
 }
 
 export function toErrorData(error: unknown): ErrorData {
   if (error instanceof Error) {
-    return { name: error.name, message: error.message, stack: error.stack ?? '' };
+    const { name, message, stack } = error;
+    return { name, message, stack: stack ?? '', place: placeOf(error) };
   }
   return { name: 'Error', message: String(error), stack: '' };
 }
@@ -66,7 +100,7 @@ export function fromErrorData(data: ErrorData): Error {
   const errorClass = constructors[data.name];
   const error = errorClass === undefined ? new Error(data.message) : new errorClass(data.message);
   error.stack = data.stack;
-  return error;
+  return data.place ? placeError(error, data.place) : error;
 }
 
 export function exitCodeOf(error: unknown): ExitCode {

@@ -13,7 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { assert } from '../base/assert.ts';
-import { BugError, fromErrorData, InterruptedError } from '../base/errors.ts';
+import { BugError, earliestError, fromErrorData, InterruptedError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
 import type { Reply, Task } from './task.ts';
 
@@ -109,10 +109,14 @@ export class RunPool {
   }
 }
 
-/** Workers that stopped because of the abort word are consequences, not causes. */
+/**
+ * Of failures in emulated time the earliest, whichever thread was first (ER-B5). Workers that
+ * stopped because of the abort word are consequences, not causes.
+ */
 function realCause(failures: readonly Error[], interrupted: boolean): Error {
   if (interrupted) return new InterruptedError('interrupted');
-  return failures.find((error) => !(error instanceof InterruptedError)) ?? failures[0]!;
+  const causes = failures.filter((error) => !(error instanceof InterruptedError));
+  return earliestError(causes) ?? causes[0] ?? failures[0]!;
 }
 
 function describeDeath(error: Error): string {

@@ -37,6 +37,22 @@ describe('a failing worker', () => {
     expect(outcome.code).toBe(4);
   });
 
+  it.each([
+    ['1us', 97],
+    ['1ns', 97],
+    // At the same time: the lowest CPU.
+    ['0ns', 0],
+  ])('of several, %s apart, the earliest in emulated time is told', async (apart, cpu) => {
+    const words = ['run', fixture('all-fail'), `apart=${apart}`, '-c', '0-1,96-97', '--quiet'];
+    const outcomes = await Promise.all(
+      ['1', '2', '4', 'per-cpu'].map((threads) => numalab([...words, '--threads', threads])),
+    );
+    for (const outcome of outcomes) {
+      expect(outcome.code).toBe(4);
+      expect(outcome.stderr).toMatch(new RegExp(`^numalab: bug: CPU ${cpu} fails\n`));
+    }
+  });
+
   it('ends the other seeds, too', async () => {
     const words = ['run', fixture('broken'), 'failure=throw', '-c', '2', '-r', '4', '-j', '2'];
     const outcome = await numalab([...words, '--quiet']);

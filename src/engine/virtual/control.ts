@@ -11,11 +11,12 @@ export const Abort = { None: 0, WorkerFailed: 1, Interrupted: 2 } as const;
 
 /** Doubles per worker in EngineBuffers.minima. */
 export const Published = {
-  /** Earliest pending time, last progress, unfinished CPUs: by meeting parity. */
+  /** Earliest pending time, last progress, unfinished CPUs, first failure: by meeting parity. */
   Parity: 4,
   Earliest: 0,
   Progress: 1,
   Unfinished: 2,
+  Failure: 3,
   /** For the progress display: operations marked, emulated time. */
   Marks: 8,
   Time: 9,

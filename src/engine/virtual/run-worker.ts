@@ -9,12 +9,13 @@
 
 import { availableParallelism } from 'node:os';
 import { assert } from '../../base/assert.ts';
+import { InterruptedError, placeOf } from '../../base/errors.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Published, raiseAbort } from './control.ts';
 import { NEVER } from './cpu-state.ts';
 import { deliver } from './deliver.ts';
 import { readOutbox } from './mailbox.ts';
-import { Meeting } from './meeting.ts';
+import { AbortedError, Meeting } from './meeting.ts';
 import { Shuffle } from './shuffle.ts';
 import type { CpuResult, Ending, EngineSpec, WorkerResult } from './spec.ts';
 import { Worker } from './worker.ts';
@@ -27,6 +28,9 @@ const ABORT_CHECK_WINDOWS = 256;
  * latest progress, operations and memory accesses so far.
  */
 export type Observer = (emulatedPs: number, marks: number, accesses: number) => void;
+
+/** Wall clock that other CPUs get to reach the emulated time of a failure. */
+const FAILURE_GRACE_MS = 500;
 
 /** Looks at the clock between two calls of the observer. */
 const SHOW_EVERY = 64;
@@ -45,7 +49,7 @@ export function runWorker(
   } catch (error) {
     // The failing thread itself raises the abort word, or the others would wait in the barrier.
     raiseAbort(spec.buffers.control);
-    throw error;
+    throw error instanceof InterruptedError ? error : (run.failure ?? error);
   }
 }
 
@@ -61,6 +65,9 @@ class WorkerRun {
   readonly #shuffle: Shuffle | null;
   /** In the order in which their messages are read. */
   readonly #everyWorker: number[];
+  /** Emulated time of the first failure anywhere that this worker knows of. */
+  #failurePs = NEVER;
+  #failedAtMs = 0;
   #shown = 0;
   #shownAtMs = 0;
   #parity = 0;
@@ -80,6 +87,10 @@ class WorkerRun {
     this.#deliver = (words, at) => deliver(this.#worker.roads, words, at);
   }
 
+  get failure(): Error | null {
+    return this.#worker.failure;
+  }
+
   run(makeProgram: (cpu: Cpu) => Program | null): WorkerResult {
     this.#worker.start(makeProgram);
     if (this.#spec.workerCount === 1) this.#runAlone();
@@ -96,6 +107,7 @@ class WorkerRun {
       if (count % ABORT_CHECK_WINDOWS === 0) this.#lookAround();
       const earliest = worker.earliest();
       this.#progressPs = worker.roads.lastProgressPs;
+      this.#failurePs = this.#ownFailurePs();
       if (this.#ended(earliest)) return;
       worker.runWindow(Math.floor(earliest / grid), this.#stopPs());
     }
@@ -151,6 +163,7 @@ class WorkerRun {
       worker.roads.outbox.earliestPs,
     );
     published[mine + Published.Progress] = worker.roads.lastProgressPs;
+    published[mine + Published.Failure] = this.#ownFailurePs();
     if (this.meeting.meetings % ABORT_CHECK_WINDOWS === 0) this.meeting.checkAbort();
     this.#show();
     worker.roads.outbox.close();
@@ -161,6 +174,7 @@ class WorkerRun {
       const at = other * Published.Doubles + parity * Published.Parity;
       earliest = Math.min(earliest, published[at + Published.Earliest]!);
       this.#progressPs = Math.max(this.#progressPs, published[at + Published.Progress]!);
+      this.#failurePs = Math.min(this.#failurePs, published[at + Published.Failure]!);
       if (other === worker.index) continue;
       const overflow = this.#overflows[2 * other + parity]!;
       const { cpuCount } = machine;
@@ -192,7 +206,27 @@ class WorkerRun {
     return (Math.floor((this.#progressPs + this.#spec.progressLimitPs) / grid) + 1) * grid;
   }
 
+  /** Of this worker; it throws when the others have had their time to get there. */
+  #ownFailurePs(): number {
+    const { failure } = this.#worker;
+    if (failure === null) return NEVER;
+    const now = performance.now();
+    if (this.#failedAtMs === 0) this.#failedAtMs = now;
+    if (now - this.#failedAtMs > FAILURE_GRACE_MS) throw failure;
+    return placeOf(failure)!.atPs;
+  }
+
+  /**
+   * Once every CPU has passed the first failure, none can come up that is earlier: all workers end
+   * at the same meeting, and the result is the same for any number of them (ER-B5).
+   */
+  #endAfterFailure(earliest: number): void {
+    if (earliest <= this.#failurePs) return;
+    throw this.#worker.failure ?? new AbortedError('another worker failed');
+  }
+
   #ended(earliest: number): boolean {
+    if (this.#failurePs !== NEVER) this.#endAfterFailure(earliest);
     if (earliest === NEVER) {
       const unfinished = this.#worker.cpus.some((cpu) => !cpu.done);
       if (unfinished)

@@ -67,6 +67,13 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
     while (this.nextPs < this.windowEnd) this.#advance();
   }
 
+  /** Its program has thrown: it does nothing more, while the engine still answers for it. */
+  fail(): void {
+    this.#programs.length = 0;
+    this.status = Status.Done;
+    this.nextPs = NEVER;
+  }
+
   /**
    * A message left this CPU in a lengthened window: the rest of the machine must see it in time.
    */

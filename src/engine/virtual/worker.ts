@@ -3,6 +3,7 @@
  * (roads.ts). It builds them and runs one window; when windows run is decided in run-worker.ts.
  */
 
+import { earliestError, placeError } from '../../base/errors.ts';
 import { Home } from '../../cache/home.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { lineOf, nodeOf } from '../../memory/physical-address.ts';
@@ -28,6 +29,8 @@ export class Worker {
   readonly homes: Home[] = [];
   readonly agents: DvmAgent[] = [];
   windows = 0;
+  /** Of the programs that threw, the first in emulated time (ER-B5). */
+  failure: Error | null = null;
   /** In order of slot, never shuffled. */
   readonly #cpuBySlot: VirtualCpu[] = [];
   /** By slot of the CPU; NEVER beyond the last. */
@@ -155,7 +158,7 @@ export class Worker {
       return end;
     }
     for (let slot = next.dueFrom(0, end); slot >= 0; slot = next.dueFrom(slot + 1, end)) {
-      this.#cpuBySlot[slot]!.run(end);
+      this.#runCpu(this.#cpuBySlot[slot]!, end);
     }
     return end;
   }
@@ -165,7 +168,19 @@ export class Worker {
     const { cpus } = this;
     shuffle.apply(cpus);
     for (const cpu of cpus) {
-      if (cpu.nextPs < end) cpu.run(end);
+      if (cpu.nextPs < end) this.#runCpu(cpu, end);
+    }
+  }
+
+  /** A program that throws ends the run later: others may yet throw earlier in emulated time. */
+  #runCpu(cpu: VirtualCpu, end: number): void {
+    try {
+      cpu.run(end);
+    } catch (error) {
+      const failure = placeError(error, { atPs: cpu.clock, cpu: cpu.id });
+      const failures = this.failure === null ? [failure] : [this.failure, failure];
+      this.failure = earliestError(failures) ?? failure;
+      cpu.fail();
     }
   }
 
@@ -178,7 +193,7 @@ export class Worker {
     const grid = this.#grid;
     const farthest = Math.min(Math.floor(others / grid) * grid, end + SOLO_WINDOWS * grid);
     this.roads.solo = cpu;
-    cpu.run(farthest);
+    this.#runCpu(cpu, farthest);
     this.roads.solo = null;
     return cpu.windowEnd;
   }
