@@ -73,6 +73,10 @@ export class TranslationWatch {
     return tlb;
   }
 
+  get clockPs(): number {
+    return this.#clock.clock;
+  }
+
   get nowPs(): number {
     return this.#effectPs === NONE ? this.#clock.clock : this.#effectPs;
   }
@@ -124,11 +128,10 @@ export class TranslationWatch {
   replaced(tlb: WatchedTlb, i: number): void {
     const entry = this.#new;
     const shift = smaller(entry[3]!, entry[4]!);
-    const common = Math.max(shift, tlb.sizeShift[i]!);
+    const common = Math.max(shift, tlb.sizeShift(i));
     const maskHi = sizeMaskHi(common);
     const maskLo = sizeMaskLo(common);
-    if ((((tlb.vaHi[i]! ^ entry[1]!) & maskHi) | ((tlb.vaLo[i]! ^ entry[2]!) & maskLo)) !== 0)
-      return;
+    if ((((tlb.vaHi(i) ^ entry[1]!) & maskHi) | ((tlb.vaLo(i) ^ entry[2]!) & maskLo)) !== 0) return;
     const text = this.#disagreement(tlb, i, shift);
     if (text === null) return;
     this.findings.breakBeforeMake.add(
@@ -139,22 +142,22 @@ export class TranslationWatch {
   #disagreement(tlb: WatchedTlb, i: number, shift: number): string | null {
     const entry = this.#new;
     // Output addresses of one byte that both translate: of the smaller entry's first.
-    const least = Math.min(shift, tlb.sizeShift[i]!);
-    const byteHi = (shift <= tlb.sizeShift[i]! ? entry[1]! : tlb.vaHi[i]!) & sizeMaskHi(least);
-    const byteLo = (shift <= tlb.sizeShift[i]! ? entry[2]! : tlb.vaLo[i]!) & sizeMaskLo(least);
-    const oldHi = tlb.paHi[i]! | (byteHi & ~tlb.maskHi[i]!);
-    const oldLo = tlb.paLo[i]! | (byteLo & ~tlb.maskLo[i]!);
+    const least = Math.min(shift, tlb.sizeShift(i));
+    const byteHi = (shift <= tlb.sizeShift(i) ? entry[1]! : tlb.vaHi(i)) & sizeMaskHi(least);
+    const byteLo = (shift <= tlb.sizeShift(i) ? entry[2]! : tlb.vaLo(i)) & sizeMaskLo(least);
+    const oldHi = tlb.paHi(i) | (byteHi & ~tlb.maskHi(i));
+    const oldLo = tlb.paLo(i) | (byteLo & ~tlb.maskLo(i));
     const newHi = (entry[5]! & sizeMaskHi(shift)) | (byteHi & ~sizeMaskHi(shift));
     const newLo = (entry[6]! & sizeMaskLo(shift)) | (byteLo & ~sizeMaskLo(shift));
-    const writable = ((entry[7]! | tlb.permissions[i]!) & PERM_WRITE) !== 0;
+    const writable = ((entry[7]! | tlb.permissions(i)) & PERM_WRITE) !== 0;
     if (writable && (oldHi !== newHi || oldLo !== newLo)) {
       return 'fills a translation while another of the same address with another output is valid';
     }
-    if ((tlb.contextMask[i] !== -1) !== this.#newGlobal) {
+    if ((tlb.contextMask(i) !== -1) !== this.#newGlobal) {
       return 'fills a translation while another of the same address is valid, one of them global';
     }
     if (this.#sizesMayDiffer) return null;
-    if (tlb.stage1Shift[i] === entry[3] && tlb.stage2Shift[i] === entry[4]) return null;
+    if (tlb.stage1Shift(i) === entry[3] && tlb.stage2Shift(i) === entry[4]) return null;
     return 'fills a translation while another of the same address with another size is valid';
   }
 
@@ -163,8 +166,8 @@ export class TranslationWatch {
    */
   rowOfFill(tlb: WatchedTlb, i: number, first: boolean): number {
     if (first) this.#checkPassed(tlb, i);
-    const context = tlb.context[i]!;
-    if (context >>> 16 === 0 && tlb.vaHi[i]! < 0) return -1;
+    const context = tlb.context(i);
+    if (context >>> 16 === 0 && tlb.vaHi(i) < 0) return -1;
     if (tlb.kind === TlbKind.Combined && !first && this.#isSecondCopy(tlb, i)) {
       return this.#lastFill!.rowOf[this.#lastFillEntry]!;
     }
@@ -174,16 +177,16 @@ export class TranslationWatch {
     const { rows } = this.log;
     rows.kind[row] = tlb.kind;
     rows.context[row] = context;
-    rows.contextMask[row] = tlb.contextMask[i]!;
-    rows.inputHi[row] = tlb.vaHi[i]!;
-    rows.inputLo[row] = tlb.vaLo[i]!;
-    rows.ipaHi[row] = tlb.ipaHi[i]!;
-    rows.ipaLo[row] = tlb.ipaLo[i]!;
-    rows.paHi[row] = tlb.paHi[i]!;
-    rows.paLo[row] = tlb.paLo[i]!;
-    rows.permissions[row] = tlb.permissions[i]!;
-    rows.stage1Shift[row] = tlb.stage1Shift[i]!;
-    rows.stage2Shift[row] = tlb.stage2Shift[i]!;
+    rows.contextMask[row] = tlb.contextMask(i);
+    rows.inputHi[row] = tlb.vaHi(i);
+    rows.inputLo[row] = tlb.vaLo(i);
+    rows.ipaHi[row] = tlb.ipaHi(i);
+    rows.ipaLo[row] = tlb.ipaLo(i);
+    rows.paHi[row] = tlb.paHi(i);
+    rows.paLo[row] = tlb.paLo(i);
+    rows.permissions[row] = tlb.permissions(i);
+    rows.stage1Shift[row] = tlb.stage1Shift(i);
+    rows.stage2Shift[row] = tlb.stage2Shift(i);
     rows.rootHi[row] = this.#rootHi;
     rows.rootLo[row] = this.#rootLo;
     this.#lastFill = tlb;
@@ -200,9 +203,9 @@ export class TranslationWatch {
       other.kind === TlbKind.Combined &&
       other.rowOf[j]! >= 0 &&
       other.filledAt[j] === tlb.filledAt[i] &&
-      other.context[j] === tlb.context[i] &&
-      other.vaHi[j] === tlb.vaHi[i] &&
-      other.vaLo[j] === tlb.vaLo[i]
+      other.context(j) === tlb.context(i) &&
+      other.vaHi(j) === tlb.vaHi(i) &&
+      other.vaLo(j) === tlb.vaLo(i)
     );
   }
 
@@ -222,8 +225,8 @@ export class TranslationWatch {
   complete(tlb: WatchedTlb, i: number): void {
     if (tlb.kind !== TlbKind.Table) return;
     const row = tlb.rowOf[i]!;
-    this.log.rows.paHi[row] = tlb.paHi[i]!;
-    this.log.rows.paLo[row] = tlb.paLo[i]!;
+    this.log.rows.paHi[row] = tlb.paHi(i);
+    this.log.rows.paLo[row] = tlb.paLo(i);
   }
 
   /** After the run. */
@@ -246,11 +249,11 @@ export class TranslationWatch {
       return;
     }
     const used = this.#used;
-    used[0] = tlb.context[i]!;
-    used[1] = tlb.contextMask[i]!;
-    used[2] = tlb.vaHi[i]!;
-    used[3] = tlb.vaLo[i]!;
-    used[4] = tlb.stage1Shift[i]!;
+    used[0] = tlb.context(i);
+    used[1] = tlb.contextMask(i);
+    used[2] = tlb.vaHi(i);
+    used[3] = tlb.vaLo(i);
+    used[4] = tlb.stage1Shift(i);
     this.#usedRow = row;
     this.#usedDeadPs = NONE;
   }
@@ -307,18 +310,18 @@ export class TranslationWatch {
     return takesEntry(
       match,
       tlb.kind,
-      tlb.context[i]!,
-      tlb.contextMask[i]!,
-      tlb.vaHi[i]!,
-      tlb.vaLo[i]!,
-      tlb.stage1Shift[i]!,
-      tlb.permissions[i]!,
+      tlb.context(i),
+      tlb.contextMask(i),
+      tlb.vaHi(i),
+      tlb.vaLo(i),
+      tlb.stage1Shift(i),
+      tlb.permissions(i),
     );
   }
 
   #stale(text: string, tlb: WatchedTlb, i: number): void {
     this.findings.translations.add(
-      this.#violation(Rule.Translations, text, spaceOf(tlb), tlb.vaHi[i]!, tlb.vaLo[i]!),
+      this.#violation(Rule.Translations, text, spaceOf(tlb), tlb.vaHi(i), tlb.vaLo(i)),
     );
   }
 

@@ -3,12 +3,15 @@
  * behaves as the TLB that it stands for, so results with and without checks are the same.
  */
 
+import { assert } from '../base/assert.ts';
 import { Tlb, TlbKind } from '../translation/tlb.ts';
 import type { TranslationWatch } from './translation-watch.ts';
 
 export class WatchedTlb extends Tlb {
   /** By entry: its row in the translation log, -1 = none. */
   readonly rowOf: Int32Array;
+  /** By entry: when it was read from memory, in emulated picoseconds. */
+  readonly filledAt: Float64Array;
   readonly #watch: TranslationWatch;
   /** The level that this one copies from; null: the last level, or not a level. */
   readonly #below: WatchedTlb | null;
@@ -23,6 +26,7 @@ export class WatchedTlb extends Tlb {
   ) {
     super(entries, ways, kind);
     this.rowOf = new Int32Array(entries).fill(-1);
+    this.filledAt = new Float64Array(entries);
     this.#watch = watch;
     this.#below = below;
   }
@@ -39,12 +43,8 @@ export class WatchedTlb extends Tlb {
     paHi: number,
     paLo: number,
     permissions: number,
-    filledAt: number,
   ): number {
     const watch = this.#watch;
-    const below = this.#below;
-    const copied = below === null ? -1 : below.find(context, vaHi, vaLo);
-    const isCopy = copied >= 0 && below!.filledAt[copied] === filledAt;
     if (this.kind !== TlbKind.Table) {
       watch.incoming(
         context,
@@ -71,14 +71,38 @@ export class WatchedTlb extends Tlb {
       paHi,
       paLo,
       permissions,
-      filledAt,
     );
     this.#inserting = false;
-    const row = isCopy ? below!.rowOf[copied]! : watch.rowOfFill(this, i, below !== null);
-    this.rowOf[i] = row;
-    if (row >= 0) watch.log.copied(row);
-    watch.used(this, i);
+    this.filledAt[i] = watch.clockPs;
+    this.#keepRow(i, watch.rowOfFill(this, i, this.#below !== null));
     return i;
+  }
+
+  override insertCopy(other: WatchedTlb, from: number): number {
+    assert(other === this.#below, 'a TLB level copies from the one below');
+    this.#watch.incoming(
+      other.context(from),
+      other.contextMask(from) !== -1,
+      other.vaHi(from),
+      other.vaLo(from),
+      other.stage1Shift(from),
+      other.stage2Shift(from),
+      other.paHi(from),
+      other.paLo(from),
+      other.permissions(from),
+    );
+    this.#inserting = true;
+    const i = super.insertCopy(other, from);
+    this.#inserting = false;
+    this.filledAt[i] = other.filledAt[from]!;
+    this.#keepRow(i, other.rowOf[from]!);
+    return i;
+  }
+
+  #keepRow(i: number, row: number): void {
+    this.rowOf[i] = row;
+    if (row >= 0) this.#watch.log.copied(row);
+    this.#watch.used(this, i);
   }
 
   override touch(i: number): void {
@@ -86,14 +110,12 @@ export class WatchedTlb extends Tlb {
     this.#watch.used(this, i);
   }
 
-  override remove(i: number): void {
+  protected override leaves(i: number): void {
     if (this.#inserting) this.#watch.replaced(this, i);
     const row = this.rowOf[i]!;
-    if (row >= 0) {
-      this.#watch.complete(this, i);
-      this.#watch.dropped(row);
-      this.rowOf[i] = -1;
-    }
-    super.remove(i);
+    if (row < 0) return;
+    this.#watch.complete(this, i);
+    this.#watch.dropped(row);
+    this.rowOf[i] = -1;
   }
 }

@@ -22,6 +22,11 @@ export class RegionCounts {
     this.#hashShift = 32 - bits;
   }
 
+  /** Does anything have to be counted? */
+  get inUse(): boolean {
+    return this.#sizeCount > 0;
+  }
+
   knows(shift: number): boolean {
     for (let k = 0; k < this.#sizeCount; k++) if (this.#sizes[k] === shift) return true;
     return false;

@@ -1,20 +1,24 @@
 /**
- * One level of one CPU's TLB: structure of arrays, no allocation after construction, exact LRU
- * (ER-X11), any number of page sizes mixed. Entries are found through a chained hash on (page
- * number at the entry's size, size, VMID), so that a lookup probes only the sizes present; a
- * direct-mapped front by 4 KiB page answers most hits at once. `ways` decides only what is evicted.
+ * One level of one CPU's TLB: no allocation after construction, exact LRU (ER-X11), any number of
+ * page sizes mixed. Entries are found by hash (tlb-index.ts): `ways` decides only what is evicted.
  *
  * Invariant: no two entries answer for the same address and tag. An insertion removes what it
  * overlaps; reporting the overlap (break-before-make) is a checker's work.
- *
- * Invalid entries hold a non-canonical address that no lookup asks for, so no valid bit is tested.
  */
 
 import { assert } from '../base/assert.ts';
 import { VMID_MASK } from './context.ts';
 import { addressBits, sizeMaskHi, sizeMaskLo } from './granule.ts';
 import { LruSets } from './lru-sets.ts';
-import { RegionCounts } from './region-counts.ts';
+import {
+  COPIED_WORDS,
+  RECORD_SHIFT,
+  SIZE_BITS,
+  STAGE1_SIZE_SHIFT,
+  STAGE2_SIZE_SHIFT,
+  Word,
+} from './tlb-entries.ts';
+import { TlbIndex, VMID_BUCKETS } from './tlb-index.ts';
 import type { TlbiMatch } from './tlbi-match.ts';
 
 /** What the entries of an array are, which decides what a TLBI takes. */
@@ -31,148 +35,41 @@ export type TlbKind = (typeof TlbKind)[keyof typeof TlbKind];
 /** Set in the address of stage-2 entries of TlbKind.Table: an IPA never has this bit of hi. */
 export const STAGE2_TABLE_TAG_HI = 1 << 30;
 
-const FRONT_SLOTS = 256;
-const FRONT_MASK = FRONT_SLOTS - 1;
-const FRONT_SHIFT = 12;
-const NO_ADDRESS_HI = 0x7fffffff;
-const SIZES_MAX = 16;
-const VMID_BUCKETS = 64;
-
-export class Tlb {
-  readonly entries: number;
+export class Tlb extends TlbIndex {
   readonly ways: number;
   readonly kind: TlbKind;
 
-  // By entry. Masks clear the offset inside the entry's page; contextMask hides the ASID if global.
-  readonly context: Int32Array;
-  readonly contextMask: Int32Array;
-  readonly vaHi: Int32Array;
-  readonly vaLo: Int32Array;
-  readonly maskHi: Int32Array;
-  readonly maskLo: Int32Array;
-  readonly paHi: Int32Array;
-  readonly paLo: Int32Array;
-  /** PERM_* bits; of a table: the stage, 1 or 2. */
-  readonly permissions: Int32Array;
-  /** log2 of the bytes of the entry: the smaller of its two stages; 0 = invalid. */
-  readonly sizeShift: Uint8Array;
-  readonly stage1Shift: Uint8Array;
-  /** 0 = no stage 2. */
-  readonly stage2Shift: Uint8Array;
-  /** IPA of the entry's first byte (combined entries). */
-  readonly ipaHi: Int32Array;
-  readonly ipaLo: Int32Array;
-  /** Emulated picoseconds. */
-  readonly filledAt: Float64Array;
-
-  /** Changes whenever an entry is invalidated, replaced or evicted: an index kept from before may
-   * then mean something else. */
-  generation = 0;
-  validCount = 0;
-  /** The first validCount: indices of the valid entries, in no meaningful order. */
-  readonly valid: Int32Array;
-
-  readonly #positionInValid: Int32Array;
-  readonly #front = new Int32Array(FRONT_SLOTS);
-  readonly #bucketShift: number;
-  readonly #buckets: Int32Array;
-  readonly #nextInBucket: Int32Array;
   readonly #setCount: number;
+  /** Sets - 1 if the sets are a power of two, else -1. */
+  readonly #setMask: number;
   readonly #lru: LruSets;
-  readonly #regions: RegionCounts;
-  /** Page sizes present, and how many entries have each. */
-  readonly #sizes = new Uint8Array(SIZES_MAX);
-  #sizeCount = 0;
-  readonly #entriesOfSize = new Int32Array(64);
-  readonly #entriesOfVmid = new Int32Array(VMID_BUCKETS);
-  /** Entries smaller than what their stage 1 maps: by-address invalidation must scan for them. */
-  #fragmentCount = 0;
 
   /** `ways` = 0: fully associative. */
   constructor(entries: number, ways: number, kind: TlbKind = TlbKind.Combined) {
-    this.entries = entries;
+    super(entries);
     this.ways = ways === 0 ? entries : ways;
     this.kind = kind;
     assert(entries >= 1 && entries % this.ways === 0, `TLB of ${entries} entries, ${ways} ways`);
     this.#setCount = entries / this.ways;
-    this.context = new Int32Array(entries);
-    this.contextMask = new Int32Array(entries).fill(-1);
-    this.vaHi = new Int32Array(entries).fill(NO_ADDRESS_HI);
-    this.vaLo = new Int32Array(entries).fill(-1);
-    this.maskHi = new Int32Array(entries).fill(-1);
-    this.maskLo = new Int32Array(entries).fill(-1);
-    this.paHi = new Int32Array(entries);
-    this.paLo = new Int32Array(entries);
-    this.permissions = new Int32Array(entries);
-    this.sizeShift = new Uint8Array(entries);
-    this.stage1Shift = new Uint8Array(entries);
-    this.stage2Shift = new Uint8Array(entries);
-    this.ipaHi = new Int32Array(entries);
-    this.ipaLo = new Int32Array(entries);
-    this.filledAt = new Float64Array(entries);
-    this.valid = new Int32Array(entries);
-    this.#positionInValid = new Int32Array(entries);
-    const bucketBits = 32 - Math.clz32(entries - 1) + 1;
-    this.#bucketShift = 32 - bucketBits;
-    this.#buckets = new Int32Array(2 ** bucketBits).fill(-1);
-    this.#nextInBucket = new Int32Array(entries).fill(-1);
+    this.#setMask = (this.#setCount & (this.#setCount - 1)) === 0 ? this.#setCount - 1 : -1;
     this.#lru = new LruSets(entries, this.ways);
-    this.#regions = new RegionCounts(entries);
   }
+
+  // ---- lookup ---------------------------------------------------------------------------------
 
   /** Index of the entry that translates the address, now most recently used; or -1. */
   lookup(context: number, vaHi: number, vaLo: number): number {
-    const i = this.#front[((vaLo >>> FRONT_SHIFT) ^ vaHi) & FRONT_MASK]!;
-    if (
-      (((vaLo ^ this.vaLo[i]!) & this.maskLo[i]!) |
-        ((vaHi ^ this.vaHi[i]!) & this.maskHi[i]!) |
-        ((context ^ this.context[i]!) & this.contextMask[i]!)) ===
-      0
-    ) {
-      this.touch(i);
-      return i;
-    }
-    return this.#lookupByHash(context, vaHi, vaLo);
-  }
-
-  #lookupByHash(context: number, vaHi: number, vaLo: number): number {
     const i = this.find(context, vaHi, vaLo);
-    if (i >= 0) {
-      this.#front[((vaLo >>> FRONT_SHIFT) ^ vaHi) & FRONT_MASK] = i;
-      this.touch(i);
-    }
+    if (i >= 0) this.touch(i);
     return i;
-  }
-
-  /** As lookup, without counting as a use (checkers, a second level's inclusion test). */
-  find(context: number, vaHi: number, vaLo: number): number {
-    for (let k = 0; k < this.#sizeCount; k++) {
-      let i = this.#buckets[this.#bucketOf(context, vaHi, vaLo, this.#sizes[k]!)]!;
-      while (i >= 0) {
-        if (
-          (((vaLo ^ this.vaLo[i]!) & this.maskLo[i]!) |
-            ((vaHi ^ this.vaHi[i]!) & this.maskHi[i]!) |
-            ((context ^ this.context[i]!) & this.contextMask[i]!)) ===
-          0
-        ) {
-          return i;
-        }
-        i = this.#nextInBucket[i]!;
-      }
-    }
-    return -1;
-  }
-
-  #bucketOf(context: number, vaHi: number, vaLo: number, shift: number): number {
-    const page = addressBits(vaHi, vaLo, shift);
-    const key = page ^ Math.imul((context & VMID_MASK) + shift, 0x85ebca6b);
-    return Math.imul(key, 0x9e3779b1) >>> this.#bucketShift;
   }
 
   /** Counts as a use of the entry. */
   touch(i: number): void {
     this.#lru.use(i);
   }
+
+  // ---- insertion ------------------------------------------------------------------------------
 
   /**
    * Enters a translation and returns its index, evicting the least recently used of the set. The
@@ -191,96 +88,115 @@ export class Tlb {
     paHi: number,
     paLo: number,
     permissions: number,
-    filledAt: number,
   ): number {
     const nested = stage2Shift !== 0 && stage2Shift < stage1Shift;
     const shift = nested ? stage2Shift : stage1Shift;
     const maskHi = sizeMaskHi(shift);
     const maskLo = sizeMaskLo(shift);
     const contextMask = global ? VMID_MASK : -1;
-    this.#removeOverlapping(context, contextMask, vaHi, vaLo, shift);
+    const sizes = shift | (stage1Shift << STAGE1_SIZE_SHIFT) | (stage2Shift << STAGE2_SIZE_SHIFT);
+    const i = this.#makeRoom(context, contextMask, vaHi, vaLo, sizes);
+    const { words } = this;
+    const at = i << RECORD_SHIFT;
+    words[at + Word.Context] = context;
+    words[at + Word.ContextMask] = contextMask;
+    words[at + Word.VaHi] = vaHi & maskHi;
+    words[at + Word.VaLo] = vaLo & maskLo;
+    words[at + Word.MaskHi] = maskHi;
+    words[at + Word.MaskLo] = maskLo;
+    words[at + Word.PaHi] = paHi & maskHi;
+    words[at + Word.PaLo] = paLo & maskLo;
+    words[at + Word.Permissions] = permissions;
+    words[at + Word.Sizes] = sizes;
+    words[at + Word.IpaHi] = ipaHi & maskHi;
+    words[at + Word.IpaLo] = ipaLo & maskLo;
+    return i;
+  }
+
+  /** Enters what another level holds, as `insert`. */
+  insertCopy(other: Tlb, from: number): number {
+    const source = other.words;
+    const at = from << RECORD_SHIFT;
+    const i = this.#makeRoom(
+      source[at + Word.Context]!,
+      source[at + Word.ContextMask]!,
+      source[at + Word.VaHi]!,
+      source[at + Word.VaLo]!,
+      source[at + Word.Sizes]!,
+    );
+    const { words } = this;
+    const to = i << RECORD_SHIFT;
+    for (let k = 0; k < COPIED_WORDS; k++) words[to + k] = source[at + k]!;
+    return i;
+  }
+
+  /**
+   * The entry for a new translation: what overlaps is gone, the victim's content, too. It is linked
+   * and counted as the new one; its record is the caller's to write.
+   */
+  #makeRoom(
+    context: number,
+    contextMask: number,
+    vaHi: number,
+    vaLo: number,
+    sizes: number,
+  ): number {
+    const { words } = this;
+    const shift = sizes & SIZE_BITS;
+    const bucket = this.bucketOf(context, vaHi, vaLo, shift);
+    if (this.sizeCount !== 1 || this.sizes[0] !== shift) {
+      this.#removeOverlapping(context, contextMask, vaHi, vaLo, shift);
+    } else if (this.buckets[bucket]! >= 0) {
+      this.#removeAt(bucket, context, contextMask, vaHi, vaLo);
+    }
     const set = this.#setOfAddress(vaHi, vaLo, shift);
     const i = this.#lru.victim(set);
-    if (this.sizeShift[i] !== 0) this.remove(i);
-    this.context[i] = context;
-    this.contextMask[i] = contextMask;
-    this.vaHi[i] = vaHi & maskHi;
-    this.vaLo[i] = vaLo & maskLo;
-    this.maskHi[i] = maskHi;
-    this.maskLo[i] = maskLo;
-    this.paHi[i] = paHi & maskHi;
-    this.paLo[i] = paLo & maskLo;
-    this.permissions[i] = permissions;
-    this.sizeShift[i] = shift;
-    this.stage1Shift[i] = stage1Shift;
-    this.stage2Shift[i] = stage2Shift;
-    this.ipaHi[i] = ipaHi & maskHi;
-    this.ipaLo[i] = ipaLo & maskLo;
-    this.filledAt[i] = filledAt;
-    this.#lru.admit(i);
-    this.#register(i, shift, nested);
-    this.#front[((vaLo >>> FRONT_SHIFT) ^ vaHi) & FRONT_MASK] = i;
+    const at = i << RECORD_SHIFT;
+    const old = words[at + Word.Sizes]!;
+    if (old === 0) {
+      words[at + Word.Position] = this.validCount;
+      this.valid[this.validCount++] = i;
+      this.count(sizes, context, vaHi, vaLo);
+    } else {
+      this.leaves(i);
+      this.generation++;
+      this.unchain(i);
+      // In the steady state one page makes way for another of its kind: nothing else changes.
+      const alike = old === sizes && (words[at + Word.Context]! ^ context) >>> 16 === 0;
+      if (!alike || this.regions.inUse) {
+        this.uncount(i);
+        this.count(sizes, context, vaHi, vaLo);
+      }
+    }
+    this.#lru.admit(i, set);
+    this.link(i, bucket);
     return i;
   }
 
   #setOfAddress(vaHi: number, vaLo: number, shift: number): number {
-    const sets = this.#setCount;
-    if (sets === 1) return 0;
-    return (addressBits(vaHi, vaLo, shift) >>> 0) % sets;
+    const page = addressBits(vaHi, vaLo, shift);
+    if (this.#setMask >= 0) return page & this.#setMask;
+    return (page >>> 0) % this.#setCount;
   }
 
-  #register(i: number, shift: number, nested: boolean): void {
-    const context = this.context[i]!;
-    const bucket = this.#bucketOf(context, this.vaHi[i]!, this.vaLo[i]!, shift);
-    this.#nextInBucket[i] = this.#buckets[bucket]!;
-    this.#buckets[bucket] = i;
-    this.#positionInValid[i] = this.validCount;
-    this.valid[this.validCount++] = i;
-    this.#entriesOfVmid[(context >>> 16) & (VMID_BUCKETS - 1)]!++;
-    if (nested) this.#fragmentCount++;
-    this.#regions.count(shift, this.vaHi[i]!, this.vaLo[i]!, 1);
-    if (this.#entriesOfSize[shift]!++ === 0) {
-      assert(this.#sizeCount < SIZES_MAX, 'more page sizes than any granule has');
-      this.#sizes[this.#sizeCount++] = shift;
-    }
-  }
+  // ---- removal --------------------------------------------------------------------------------
+
+  /** A valid entry is about to be removed or replaced; its fields can still be read. */
+  protected leaves(_i: number): void {}
 
   /** Drops a valid entry; it becomes the least recently used of its set. */
   remove(i: number): void {
-    const shift = this.sizeShift[i]!;
-    const context = this.context[i]!;
-    this.#regions.count(shift, this.vaHi[i]!, this.vaLo[i]!, -1);
-    this.#unchain(i, this.#bucketOf(context, this.vaHi[i]!, this.vaLo[i]!, shift));
-    const last = this.valid[--this.validCount]!;
-    const position = this.#positionInValid[i]!;
-    this.valid[position] = last;
-    this.#positionInValid[last] = position;
-    this.#entriesOfVmid[(context >>> 16) & (VMID_BUCKETS - 1)]!--;
-    if (shift < this.stage1Shift[i]!) this.#fragmentCount--;
-    if (--this.#entriesOfSize[shift]! === 0) this.#forgetSize(shift);
-    this.sizeShift[i] = 0;
-    this.vaHi[i] = NO_ADDRESS_HI;
-    this.vaLo[i] = -1;
-    this.maskHi[i] = -1;
-    this.maskLo[i] = -1;
-    this.#lru.release(i);
+    this.leaves(i);
     this.generation++;
-  }
-
-  #unchain(i: number, bucket: number): void {
-    let at = this.#buckets[bucket]!;
-    if (at === i) {
-      this.#buckets[bucket] = this.#nextInBucket[i]!;
-      return;
-    }
-    while (this.#nextInBucket[at]! !== i) at = this.#nextInBucket[at]!;
-    this.#nextInBucket[at] = this.#nextInBucket[i]!;
-  }
-
-  #forgetSize(shift: number): void {
-    let k = 0;
-    while (this.#sizes[k] !== shift) k++;
-    this.#sizes[k] = this.#sizes[--this.#sizeCount]!;
+    this.unchain(i);
+    this.uncount(i);
+    const { words } = this;
+    const last = this.valid[--this.validCount]!;
+    const position = words[(i << RECORD_SHIFT) + Word.Position]!;
+    this.valid[position] = last;
+    words[(last << RECORD_SHIFT) + Word.Position] = position;
+    words[(i << RECORD_SHIFT) + Word.Sizes] = 0;
+    this.#lru.release(i);
   }
 
   /** Entries whose addresses and tags meet those of a new one. */
@@ -292,50 +208,70 @@ export class Tlb {
     shift: number,
   ): void {
     let smaller = false;
-    for (let k = this.#sizeCount - 1; k >= 0; k--) {
-      const size = this.#sizes[k]!;
-      if (size < shift) smaller = true;
-      else this.#removeAt(context, contextMask, vaHi, vaLo, size);
+    for (let k = this.sizeCount - 1; k >= 0; k--) {
+      const size = this.sizes[k]!;
+      if (size < shift) {
+        smaller = true;
+        continue;
+      }
+      const bucket = this.bucketOf(context, vaHi, vaLo, size);
+      this.#removeAt(bucket, context, contextMask, vaHi, vaLo);
     }
-    if (!this.#regions.knows(shift)) this.#countSmallerThan(shift);
-    if (!smaller || !this.#regions.mayHold(shift, vaHi, vaLo)) return;
+    if (smaller) this.#removeSmaller(context, contextMask, vaHi, vaLo, shift);
+  }
+
+  #removeSmaller(
+    context: number,
+    contextMask: number,
+    vaHi: number,
+    vaLo: number,
+    shift: number,
+  ): void {
+    if (!this.regions.knows(shift)) this.#countSmallerThan(shift);
+    if (!this.regions.mayHold(shift, vaHi, vaLo)) return;
+    const { words } = this;
     const maskHi = sizeMaskHi(shift);
     const maskLo = sizeMaskLo(shift);
     for (let k = this.validCount - 1; k >= 0; k--) {
       const i = this.valid[k]!;
+      const at = i << RECORD_SHIFT;
       const differs =
-        ((this.vaHi[i]! ^ vaHi) & maskHi) |
-        ((this.vaLo[i]! ^ vaLo) & maskLo) |
-        ((this.context[i]! ^ context) & this.contextMask[i]! & contextMask);
+        ((words[at + Word.VaHi]! ^ vaHi) & maskHi) |
+        ((words[at + Word.VaLo]! ^ vaLo) & maskLo) |
+        ((words[at + Word.Context]! ^ context) & words[at + Word.ContextMask]! & contextMask);
       if (differs === 0) this.remove(i);
     }
   }
 
   #countSmallerThan(shift: number): void {
-    this.#regions.learn(shift);
+    this.regions.learn(shift);
     for (let k = 0; k < this.validCount; k++) {
       const i = this.valid[k]!;
-      if (this.sizeShift[i]! >= shift) continue;
-      this.#regions.countOne(shift, this.vaHi[i]!, this.vaLo[i]!);
+      if (this.sizeShift(i) < shift) this.regions.countOne(shift, this.vaHi(i), this.vaLo(i));
     }
   }
 
-  /** Entries of one size that contain the address; several if tags are compared by VMID alone. */
+  /**
+   * Entries of one size, whose bucket is given, that contain the address; several if tags are
+   * compared by VMID alone.
+   */
   #removeAt(
+    bucket: number,
     context: number,
     contextMask: number,
     vaHi: number,
     vaLo: number,
-    size: number,
   ): number {
+    const { words } = this;
     let removed = 0;
-    let i = this.#buckets[this.#bucketOf(context, vaHi, vaLo, size)]!;
+    let i = this.buckets[bucket]!;
     while (i >= 0) {
-      const next = this.#nextInBucket[i]!;
+      const at = i << RECORD_SHIFT;
+      const next = words[at + Word.NextInBucket]!;
       const differs =
-        ((vaLo ^ this.vaLo[i]!) & this.maskLo[i]!) |
-        ((vaHi ^ this.vaHi[i]!) & this.maskHi[i]!) |
-        ((context ^ this.context[i]!) & this.contextMask[i]! & contextMask);
+        ((vaLo ^ words[at + Word.VaLo]!) & words[at + Word.MaskLo]!) |
+        ((vaHi ^ words[at + Word.VaHi]!) & words[at + Word.MaskHi]!) |
+        ((context ^ words[at + Word.Context]!) & words[at + Word.ContextMask]! & contextMask);
       if (differs === 0) {
         this.remove(i);
         removed++;
@@ -345,6 +281,8 @@ export class Tlb {
     return removed;
   }
 
+  // ---- TLB invalidation -----------------------------------------------------------------------
+
   /** Removes what the operation takes; returns how many entries. */
   invalidate(match: TlbiMatch): number {
     if (this.validCount === 0 || !(match.stage1 || match.stage2)) return 0;
@@ -352,7 +290,7 @@ export class Tlb {
     if (this.kind === TlbKind.Stage2Only && !match.stage2) return 0;
     if (!match.everyGuest) {
       const bucket = (match.context >>> 16) & (VMID_BUCKETS - 1);
-      if (this.#entriesOfVmid[bucket] === 0) return 0;
+      if (this.entriesOfVmid[bucket] === 0) return 0;
       if (match.onePage && this.#findableByHash(match)) return this.#invalidateAddress(match);
     }
     let removed = 0;
@@ -367,9 +305,9 @@ export class Tlb {
 
   /** Are all entries that one page's address can take in the buckets of that address? */
   #findableByHash(match: TlbiMatch): boolean {
-    if (this.kind === TlbKind.Table || this.#fragmentCount !== 0) return false;
-    for (let k = 0; k < this.#sizeCount; k++) {
-      if (this.#sizes[k]! < match.granuleShift) return false;
+    if (this.kind === TlbKind.Table || this.fragmentCount !== 0) return false;
+    for (let k = 0; k < this.sizeCount; k++) {
+      if (this.sizes[k]! < match.granuleShift) return false;
     }
     return true;
   }
@@ -377,23 +315,24 @@ export class Tlb {
   /** One granule page; the caller has checked that no entry is smaller. */
   #invalidateAddress(match: TlbiMatch): number {
     let removed = 0;
-    for (let k = this.#sizeCount - 1; k >= 0; k--) {
+    for (let k = this.sizeCount - 1; k >= 0; k--) {
       const { context, contextMask, firstHi, firstLo } = match;
-      removed += this.#removeAt(context, contextMask, firstHi, firstLo, this.#sizes[k]!);
+      const bucket = this.bucketOf(context, firstHi, firstLo, this.sizes[k]!);
+      removed += this.#removeAt(bucket, context, contextMask, firstHi, firstLo);
     }
     return removed;
   }
 
   #taken(match: TlbiMatch, i: number): boolean {
-    const context = this.context[i]!;
-    const hi = this.vaHi[i]!;
-    const lo = this.vaLo[i]!;
-    const shift = this.stage1Shift[i]!;
+    const context = this.context(i);
+    const hi = this.vaHi(i);
+    const lo = this.vaLo(i);
+    const shift = this.stage1Shift(i);
     if (this.kind === TlbKind.Combined) {
-      return match.matchesLeaf(context, this.contextMask[i]!, hi, lo, shift);
+      return match.matchesLeaf(context, this.contextMask(i), hi, lo, shift);
     }
     if (this.kind === TlbKind.Stage2Only) return match.matchesStage2(context, hi, lo, shift);
-    if (this.permissions[i] === 1) return match.matchesStage1Table(context, hi, lo, shift);
+    if (this.permissions(i) === 1) return match.matchesStage1Table(context, hi, lo, shift);
     return match.matchesStage2(context, hi & ~STAGE2_TABLE_TAG_HI, lo, shift);
   }
 }

@@ -25,8 +25,6 @@ export class WalkCache {
   /** Of the last lookupDeepest that found something: physical address of the next level's table. */
   tableHi = 0;
   tableLo = 0;
-  /** Emulated picoseconds at which that entry was filled. */
-  filledAt = 0;
 
   /** `makeArray`: another array in place of Tlb (checkers watch theirs). */
   constructor(
@@ -60,9 +58,8 @@ export class WalkCache {
       const cache = this.tables[level]!;
       const i = cache.lookup(context, keyHi, addressLo);
       if (i < 0) continue;
-      this.tableHi = cache.paHi[i]!;
-      this.tableLo = cache.paLo[i]!;
-      this.filledAt = cache.filledAt[i]!;
+      this.tableHi = cache.paHi(i);
+      this.tableLo = cache.paLo(i);
       return level;
     }
     return -1;
@@ -78,15 +75,13 @@ export class WalkCache {
     addressLo: number,
     tableHi: number,
     tableLo: number,
-    filledAt: number,
   ): void {
     const keyHi = stage === 2 ? addressHi | STAGE2_TABLE_TAG_HI : addressHi;
     const shift = levelShift(granule, level);
     const cache = this.tables[level]!;
-    const i = cache.insert(context, false, keyHi, addressLo, shift, 0, 0, 0, 0, 0, stage, filledAt);
+    const i = cache.insert(context, false, keyHi, addressLo, shift, 0, 0, 0, 0, 0, stage);
     // A table's address isn't aligned to what the descriptor covers: no cutting.
-    cache.paHi[i] = tableHi;
-    cache.paLo[i] = tableLo;
+    cache.setOutput(i, tableHi, tableLo);
   }
 
   /** Index into `ipa` of the translation of an IPA, or -1. */
@@ -103,7 +98,6 @@ export class WalkCache {
     paHi: number,
     paLo: number,
     permissions: number,
-    filledAt: number,
   ): number {
     return this.ipa.insert(
       context,
@@ -117,7 +111,6 @@ export class WalkCache {
       paHi,
       paLo,
       permissions,
-      filledAt,
     );
   }
 

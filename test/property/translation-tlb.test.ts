@@ -81,16 +81,15 @@ function contents(tlb: Tlb): string[] {
   const lines: string[] = [];
   for (let k = 0; k < tlb.validCount; k++) {
     const i = tlb.valid[k]!;
-    const base = (BigInt(tlb.vaHi[i]!) << 32n) | BigInt(tlb.vaLo[i]! >>> 0);
-    const output = (BigInt(tlb.paHi[i]!) << 32n) | BigInt(tlb.paLo[i]! >>> 0);
+    const base = (BigInt(tlb.vaHi(i)) << 32n) | BigInt(tlb.vaLo(i) >>> 0);
+    const output = (BigInt(tlb.paHi(i)) << 32n) | BigInt(tlb.paLo(i) >>> 0);
     lines.push(
       [
-        tlb.context[i],
-        tlb.contextMask[i] !== -1,
+        tlb.context(i),
+        tlb.contextMask(i) !== -1,
         BigInt.asUintN(64, base),
-        tlb.sizeShift[i],
+        tlb.sizeShift(i),
         output,
-        tlb.filledAt[i],
       ].join(),
     );
   }
@@ -101,7 +100,6 @@ class Pair {
   readonly tlb: Tlb;
   readonly naive: NaiveTlb;
   readonly match = new TlbiMatch();
-  readonly filled = new Map<string, number>();
   time = 0;
 
   constructor(kind: TlbKind, entries: number, ways: number) {
@@ -116,14 +114,7 @@ class Pair {
     else this.#invalidate(step);
     expect(this.tlb.validCount).toBe(this.naive.entries.length);
     const expected = this.naive.entries.map((entry) =>
-      [
-        this.#context(entry),
-        entry.global,
-        entry.base,
-        entry.shift,
-        entry.output,
-        this.filled.get(this.#key(entry)),
-      ].join(),
+      [this.#context(entry), entry.global, entry.base, entry.shift, entry.output].join(),
     );
     expect(contents(this.tlb)).toEqual(expected.sort());
   }
@@ -132,19 +123,15 @@ class Pair {
     return packContext(entry.regime, entry.regime === Regime.Host ? 0 : entry.vmid, entry.asid);
   }
 
-  #key(entry: { regime: Regime; vmid: number; asid: number; base: bigint; shift: number }): string {
-    return `${this.#context(entry)}/${entry.base}/${entry.shift}`;
-  }
-
   #lookup({ tag, address }: Step & { do: 'lookup' }): void {
     const ours = this.#tagOf(tag);
     const i = this.tlb.lookup(this.#context(ours), hiOf(address), loOf(address));
     const expected = this.naive.lookup(ours.regime, ours.vmid, ours.asid, address);
     expect(i >= 0).toBe(expected !== undefined);
     if (expected === undefined) return;
-    expect(this.tlb.vaLo[i]).toBe(loOf(expected.base));
-    expect(this.tlb.paHi[i]).toBe(hiOf(expected.output));
-    expect(this.tlb.sizeShift[i]).toBe(expected.shift);
+    expect(this.tlb.vaLo(i)).toBe(loOf(expected.base));
+    expect(this.tlb.paHi(i)).toBe(hiOf(expected.output));
+    expect(this.tlb.sizeShift(i)).toBe(expected.shift);
   }
 
   #insert(step: Step & { do: 'insert' }): void {
@@ -170,12 +157,10 @@ class Pair {
       hiOf(output),
       loOf(output),
       7,
-      this.time,
     );
     const base = (address / size) * size;
     const entry = { ...ours, global, base, shift, stage1Shift, output: (output / size) * size };
     this.naive.insert(entry);
-    this.filled.set(this.#key(entry), this.time);
   }
 
   #invalidate(step: Step & { do: 'tlbi' }): void {

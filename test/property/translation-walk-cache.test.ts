@@ -97,7 +97,7 @@ class Pair {
     else this.#invalidate(step);
     for (let level = 0; level < 3; level++) {
       const tables = this.cache.tables[level]!;
-      const held = [...tables.valid.subarray(0, tables.validCount)].map((i) => tables.paLo[i]!);
+      const held = [...tables.valid.subarray(0, tables.validCount)].map((i) => tables.paLo(i));
       const expected = this.levels[level]!.map((entry) => entry.table);
       expect(held.sort()).toEqual(expected.sort());
     }
@@ -138,7 +138,6 @@ class Pair {
       loOf(key.address),
       3,
       table,
-      this.time,
     );
     const fresh: NaiveTable = { ...key, base: (key.address / size) * size, shift, table };
     const kept = this.levels[level]!.filter(

@@ -84,7 +84,7 @@ export class TranslatingCpu extends RegimeCpu {
     ) {
       const entry = slots[at + SLOT_ENTRY]!;
       this.dtlb.touch(entry);
-      this.accessShift = this.dtlb.stage1Shift[entry]!;
+      this.accessShift = this.dtlb.stage1Shift(entry);
       this.pageHi = aHi;
       this.pageLo = aLo & ~0xfff;
       this.pagePaHi = slots[at + SLOT_PA_HI]!;
@@ -96,20 +96,20 @@ export class TranslatingCpu extends RegimeCpu {
     const i = this.dtlb.lookup(this.context, aHi, aLo);
     if (i < 0) return false;
     const right = write === 1 ? PERM_WRITE : PERM_READ;
-    if ((this.dtlb.permissions[i]! & right) === 0) return false;
+    if ((this.dtlb.permissions(i) & right) === 0) return false;
     this.#usePage(i, aHi, aLo);
     return true;
   }
 
   #usePage(i: number, aHi: number, aLo: number): void {
     const { dtlb } = this;
-    const offsetLo = aLo & ~dtlb.maskLo[i]!;
+    const offsetLo = aLo & ~dtlb.maskLo(i);
     this.pageHi = aHi;
     this.pageLo = aLo & ~0xfff;
-    this.pagePaHi = dtlb.paHi[i]! | (aHi & ~dtlb.maskHi[i]!);
-    this.pagePaLo = dtlb.paLo[i]! | (offsetLo & ~0xfff);
-    this.accessShift = dtlb.stage1Shift[i]!;
-    this.pageWritable = (dtlb.permissions[i]! & PERM_WRITE) !== 0 ? 1 : 0;
+    this.pagePaHi = dtlb.paHi(i) | (aHi & ~dtlb.maskHi(i));
+    this.pagePaLo = dtlb.paLo(i) | (offsetLo & ~0xfff);
+    this.accessShift = dtlb.stage1Shift(i);
+    this.pageWritable = (dtlb.permissions(i) & PERM_WRITE) !== 0 ? 1 : 0;
     this.pageZone = this.zoneOf(this.pagePaHi, this.pagePaLo);
     this.#keepSlot(i);
   }
@@ -176,37 +176,19 @@ export class TranslatingCpu extends RegimeCpu {
     const second = this.tlb2.lookup(this.context, aHi, aLo);
     if (second < 0) return -1;
     this.clock += this.machine.tlb2.penaltyPs;
-    return this.#copyEntry(second, l1, aHi, aLo);
-  }
-
-  #copyEntry(from: number, l1: Tlb, aHi: number, aLo: number): number {
-    const t = this.tlb2;
     this.pageHi = NO_PAGE_HI;
-    return l1.insert(
-      t.context[from]!,
-      t.contextMask[from] !== -1,
-      aHi,
-      aLo,
-      t.stage1Shift[from]!,
-      t.stage2Shift[from]!,
-      t.ipaHi[from]!,
-      t.ipaLo[from]!,
-      t.paHi[from]!,
-      t.paLo[from]!,
-      t.permissions[from]!,
-      t.filledAt[from]!,
-    );
+    return l1.insertCopy(this.tlb2, second);
   }
 
   #allowed(i: number, write: number): boolean {
     const right = write === 1 ? PERM_WRITE : PERM_READ;
-    return (this.dtlb.permissions[i]! & right) !== 0;
+    return (this.dtlb.permissions(i) & right) !== 0;
   }
 
   /** The walker may set the dirty state of this entry's descriptor. */
   #dirtyPending(i: number, write: number): boolean {
     if (write === 0 || this.machine.features.hafdbs !== 'dbm') return false;
-    return (this.dtlb.permissions[i]! & PERM_DIRTY_PENDING) !== 0;
+    return (this.dtlb.permissions(i) & PERM_DIRTY_PENDING) !== 0;
   }
 
   #startWalk(
@@ -275,7 +257,6 @@ export class TranslatingCpu extends RegimeCpu {
       w.paHi,
       w.paLo,
       w.permissions,
-      this.clock,
     );
     this.tlb2.insert(
       w.context,
@@ -289,7 +270,6 @@ export class TranslatingCpu extends RegimeCpu {
       w.paHi,
       w.paLo,
       w.permissions,
-      this.clock,
     );
     return true;
   }
@@ -361,12 +341,12 @@ export class TranslatingCpu extends RegimeCpu {
     e.write = write;
     e.instruction = instruction;
     e.stage1Walk = false;
-    const nested = tlb.stage2Shift[i] !== 0;
-    const shift = nested ? tlb.stage2Shift[i]! : tlb.stage1Shift[i]!;
+    const nested = tlb.stage2Shift(i) !== 0;
+    const shift = nested ? tlb.stage2Shift(i) : tlb.stage1Shift(i);
     const granuleShift = nested ? this.stage2GranuleShift : this.hostGranuleShift;
     const level = 3 - (shift - granuleShift) / (granuleShift - 3);
-    const ipaHi = tlb.ipaHi[i]! | (aHi & ~tlb.maskHi[i]!);
-    const ipaLo = tlb.ipaLo[i]! | (aLo & ~tlb.maskLo[i]!);
+    const ipaHi = tlb.ipaHi(i) | (aHi & ~tlb.maskHi(i));
+    const ipaLo = tlb.ipaLo(i) | (aLo & ~tlb.maskLo(i));
     this.raise(FaultKind.Permission | level, aHi, aLo, nested, ipaHi, ipaLo);
   }
 
@@ -381,7 +361,7 @@ export class TranslatingCpu extends RegimeCpu {
     if (!this.walker.active) {
       if (this.clock >= this.limit) return false;
       found = this.#lookupTlbs(aHi, aLo, this.itlb);
-      if (found >= 0 && (this.itlb.permissions[found]! & PERM_EXEC) === 0) {
+      if (found >= 0 && (this.itlb.permissions(found) & PERM_EXEC) === 0) {
         this.#permissionFault(this.itlb, found, aHi, aLo, false, true);
         return false;
       }
@@ -391,9 +371,9 @@ export class TranslatingCpu extends RegimeCpu {
       if (!this.#continueWalk(this.itlb)) return false;
       found = this.#filled;
     }
-    this.accessShift = this.itlb.stage1Shift[found]!;
-    this.accessPaHi = this.itlb.paHi[found]! | (aHi & ~this.itlb.maskHi[found]!);
-    this.accessPaLo = this.itlb.paLo[found]! | (aLo & ~this.itlb.maskLo[found]!);
+    this.accessShift = this.itlb.stage1Shift(found);
+    this.accessPaHi = this.itlb.paHi(found) | (aHi & ~this.itlb.maskHi(found));
+    this.accessPaLo = this.itlb.paLo(found) | (aLo & ~this.itlb.maskLo(found));
     return true;
   }
 }

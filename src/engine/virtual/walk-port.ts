@@ -4,7 +4,6 @@ import type { Granule } from '../../translation/granule.ts';
 
 /** What the walker needs of its CPU. */
 export interface WalkPort {
-  readonly clock: number;
   /** True: the descriptor's line is held (exclusively if `write` is 1) and its time charged. */
   walkRead(paHi: number, paLo: number, write: number): boolean;
   zoneOf(paHi: number, paLo: number): Int32Array;

@@ -256,17 +256,7 @@ export class Walker {
   /** Stage 1 goes on in the next level's table, whose physical address is known. */
   #descend(paHi: number, paLo: number): number {
     const { granule } = this.#stage1;
-    this.#cache.insert(
-      1,
-      this.context,
-      granule,
-      this.#level,
-      this.vaHi,
-      this.vaLo,
-      paHi,
-      paLo,
-      this.#port.clock,
-    );
+    this.#cache.insert(1, this.context, granule, this.#level, this.vaHi, this.vaLo, paHi, paLo);
     this.#level++;
     this.#tableHi = paHi;
     this.#tableLo = paLo;
@@ -283,12 +273,12 @@ export class Walker {
     const known = cache.lookupIpa(tag, this.ipaHi, this.ipaLo);
     if (known >= 0) {
       const { ipa } = cache;
-      const shift = ipa.sizeShift[known]!;
+      const shift = ipa.sizeShift(known);
       return this.#stage2Found(
-        ipa.paHi[known]! | (this.ipaHi & ~sizeMaskHi(shift)),
-        ipa.paLo[known]! | (this.ipaLo & ~sizeMaskLo(shift)),
+        ipa.paHi(known) | (this.ipaHi & ~sizeMaskHi(shift)),
+        ipa.paLo(known) | (this.ipaLo & ~sizeMaskLo(shift)),
         shift,
-        ipa.permissions[known]!,
+        ipa.permissions(known),
       );
     }
     const found = cache.lookupDeepest(2, tag, this.ipaHi, this.ipaLo, root.startLevel);
@@ -324,18 +314,7 @@ export class Walker {
       this.#table2Hi = outputHi(dHi, granule.shift);
       this.#table2Lo = outputLo(dLo, granule.shift);
       const { ipaHi, ipaLo } = this;
-      const { clock } = this.#port;
-      this.#cache.insert(
-        2,
-        tag,
-        granule,
-        level,
-        ipaHi,
-        ipaLo,
-        this.#table2Hi,
-        this.#table2Lo,
-        clock,
-      );
+      this.#cache.insert(2, tag, granule, level, ipaHi, ipaLo, this.#table2Hi, this.#table2Lo);
       this.#level2++;
       this.#update = 0;
       return CONTINUE;
@@ -353,8 +332,7 @@ export class Walker {
     const paHi = outputHi(dHi, shift) | (this.ipaHi & ~sizeMaskHi(shift));
     const paLo = outputLo(dLo, shift) | (this.ipaLo & ~sizeMaskLo(shift));
     const permissions = s2Permissions(dHi, dLo);
-    const { clock } = this.#port;
-    this.#cache.insertIpa(tag, this.ipaHi, this.ipaLo, shift, paHi, paLo, permissions, clock);
+    this.#cache.insertIpa(tag, this.ipaHi, this.ipaLo, shift, paHi, paLo, permissions);
     return this.#stage2Found(paHi, paLo, shift, permissions);
   }
 

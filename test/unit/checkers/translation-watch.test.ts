@@ -55,7 +55,7 @@ class Fixture {
   finishFill(atPs: number, vaLo: number, paLo: number, shift = 12, rights = WRITE): void {
     this.clock.clock = atPs;
     for (const tlb of [this.dtlb, this.tlb2]) {
-      tlb.insert(ASID, false, 0, vaLo, shift, 0, 0, 0, 0, paLo, rights, atPs);
+      tlb.insert(ASID, false, 0, vaLo, shift, 0, 0, 0, 0, paLo, rights);
     }
   }
 
@@ -168,7 +168,7 @@ describe('the log of translations', () => {
   it('leaves out the linear map', () => {
     const at = new Fixture();
     const kernel = 0xffff0000 | 0;
-    at.dtlb.insert(0, true, kernel, 0, 30, 0, 0, 0, 0, 0, WRITE, 0);
+    at.dtlb.insert(0, true, kernel, 0, 30, 0, 0, 0, 0, 0, WRITE);
     expect(at.watch.log.columns().count).toBe(0);
   });
 });

@@ -13,7 +13,7 @@ const GUEST = packContext(Regime.Guest, 4, 1);
 const STAGE2 = packContext(Regime.Guest, 4, 0);
 
 function insertPage(tlb: Tlb, page: number, context = HOST): number {
-  return tlb.insert(context, false, 0, page << 12, 12, 0, 0, 0, 0, page << 12, 3, page);
+  return tlb.insert(context, false, 0, page << 12, 12, 0, 0, 0, 0, page << 12, 3);
 }
 
 describe('TLB', () => {
@@ -40,14 +40,14 @@ describe('TLB', () => {
   test('a nested entry has the smaller of its two sizes and bases cut to it', () => {
     const tlb = new Tlb(4, 0);
     const va = 0x40212345;
-    const i = tlb.insert(GUEST, false, 0, va, 21, 12, 0, va + 0x200000, 7, 0x5345, 3, 9);
-    expect([tlb.sizeShift[i], tlb.stage1Shift[i], tlb.stage2Shift[i]]).toEqual([12, 21, 12]);
-    expect([tlb.vaLo[i], tlb.ipaLo[i], tlb.paHi[i], tlb.paLo[i]]).toEqual([
+    const i = tlb.insert(GUEST, false, 0, va, 21, 12, 0, va + 0x200000, 7, 0x5345, 3);
+    expect([tlb.sizeShift(i), tlb.stage1Shift(i), tlb.stage2Shift(i)]).toEqual([12, 21, 12]);
+    expect([tlb.vaLo(i), tlb.ipaLo(i), tlb.paHi(i), tlb.paLo(i)]).toEqual([
       0x40212000, 0x40412000, 7, 0x5000,
     ]);
     expect(tlb.lookup(GUEST, 0, 0x40213000)).toBe(-1);
-    const other = tlb.insert(GUEST, false, 0, 0x80000000 | 0, 12, 21, 0, 0x3000, 0, 0x3000, 3, 9);
-    expect(tlb.sizeShift[other]).toBe(12);
+    const other = tlb.insert(GUEST, false, 0, 0x80000000 | 0, 12, 21, 0, 0x3000, 0, 0x3000, 3);
+    expect(tlb.sizeShift(other)).toBe(12);
   });
 
   test('the front does not outlive an entry, nor answer for another tag', () => {
@@ -63,7 +63,7 @@ describe('TLB', () => {
 
   test('a global entry answers for every ASID of its regime alone', () => {
     const tlb = new Tlb(4, 0);
-    tlb.insert(HOST, true, -65536, 0, 30, 0, 0, 0, 0, 0, 3, 0);
+    tlb.insert(HOST, true, -65536, 0, 30, 0, 0, 0, 0, 0, 3);
     expect(tlb.lookup(packContext(Regime.Host, 0, 99), -65536, 0x1234)).toBeGreaterThanOrEqual(0);
     expect(tlb.lookup(GUEST, -65536, 0x1234)).toBe(-1);
   });
@@ -76,9 +76,9 @@ describe('TLB', () => {
 describe('walk cache', () => {
   test('gives the deepest table, of the stage that is asked for', () => {
     const cache = new WalkCache(4);
-    cache.insert(1, GUEST, GRANULE_4K, 1, 0, 0x40000000, 0, 0x11000, 1);
-    cache.insert(1, GUEST, GRANULE_4K, 2, 0, 0x40200000, 0, 0x12000, 2);
-    cache.insert(2, STAGE2, GRANULE_4K, 2, 0, 0x40200000, 0, 0x13000, 3);
+    cache.insert(1, GUEST, GRANULE_4K, 1, 0, 0x40000000, 0, 0x11000);
+    cache.insert(1, GUEST, GRANULE_4K, 2, 0, 0x40200000, 0, 0x12000);
+    cache.insert(2, STAGE2, GRANULE_4K, 2, 0, 0x40200000, 0, 0x13000);
     expect(cache.lookupDeepest(1, GUEST, 0, 0x40201000, 0)).toBe(2);
     expect(cache.tableLo).toBe(0x12000);
     expect(cache.lookupDeepest(1, GUEST, 0, 0x40401000, 0)).toBe(1);
@@ -89,9 +89,9 @@ describe('walk cache', () => {
 
   test('a flush by IPA takes IPA entries and stage-2 tables, and leaves the stage-1 tables', () => {
     const cache = new WalkCache(4);
-    cache.insert(1, GUEST, GRANULE_4K, 2, 0, 0x40200000, 0, 0x12000, 1);
-    cache.insert(2, STAGE2, GRANULE_4K, 2, 0, 0x40200000, 0, 0x13000, 1);
-    cache.insertIpa(STAGE2, 0, 0x40201000, 12, 0, 0x99000, 3, 1);
+    cache.insert(1, GUEST, GRANULE_4K, 2, 0, 0x40200000, 0, 0x12000);
+    cache.insert(2, STAGE2, GRANULE_4K, 2, 0, 0x40200000, 0, 0x13000);
+    cache.insertIpa(STAGE2, 0, 0x40201000, 12, 0, 0x99000, 3);
     const match = new TlbiMatch();
     match.set(Tlbi.IpaS2E1Is, Regime.Host, 4, 0, 0, 0x40201000, 1, 12);
     expect(cache.invalidate(match)).toBe(2);
