@@ -63,11 +63,15 @@ function hostMemoryBytes(): number {
 
 export function refuseBeyondHost(estimate: Estimate, spec: RunSpec): void {
   if (estimate.hostBytes <= estimate.hostLimitBytes) return;
-  const lower = ['--cpus', ...(spec.jobs > 1 ? ['--jobs'] : []), 'the memory of the workload'];
   throw new UserError(
     `the run needs about ${formatRounded(estimate.hostBytes)} of host memory and the host has ` +
-      `${formatRounded(estimate.hostLimitBytes)}; lower ${lower.join(', ')}`,
+      `${formatRounded(estimate.hostLimitBytes)}; lower ${whatToLower(spec)}`,
   );
+}
+
+/** Ends a refusal: what makes a run smaller. */
+export function whatToLower({ jobs }: RunSpec): string {
+  return ['--cpus', ...(jobs > 1 ? ['--jobs'] : []), 'the memory of the workload'].join(', ');
 }
 
 export function estimateLines(estimate: Estimate): string[] {

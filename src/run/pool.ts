@@ -10,11 +10,13 @@
 
 import { totalmem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { getHeapStatistics } from 'node:v8';
 import type { MessagePort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { assert } from '../base/assert.ts';
 import { BugError, earliestError, fromErrorData, InterruptedError } from '../base/errors.ts';
 import { MIB } from '../base/units.ts';
+import { HeapFullError } from './out-of-memory.ts';
 import type { Reply, Task } from './task.ts';
 
 const GRACE_MS = 800;
@@ -93,7 +95,10 @@ export class RunPool {
     try {
       reply = await this.#pool.run(task, { transferList: transferList as MessagePort[] });
     } catch (error) {
-      throw new BugError(describeDeath(error as Error));
+      if ((error as { code?: string }).code === 'ERR_WORKER_OUT_OF_MEMORY') {
+        throw new HeapFullError(heapLimitMb(this.threads) * MIB);
+      }
+      throw new BugError(`a worker thread died: ${(error as Error).message}`);
     }
     if ('error' in reply) {
       // Stopped because another worker failed: a consequence, as an interrupt is.
@@ -119,18 +124,14 @@ function realCause(failures: readonly Error[], interrupted: boolean): Error {
   return earliestError(causes) ?? causes[0] ?? failures[0]!;
 }
 
-function describeDeath(error: Error): string {
-  const code = (error as { code?: string }).code;
-  if (code === 'ERR_WORKER_OUT_OF_MEMORY') {
-    return 'a worker thread ran out of memory; use fewer CPUs, less memory or fewer jobs';
-  }
-  return `a worker thread died: ${error.message}`;
-}
-
-/** Half of the host's memory for the heaps of all workers; shared buffers do not count here. */
+/**
+ * Half of the host's memory for the heaps of all workers, each at most what this process may take
+ * itself (node --max-old-space-size); shared buffers do not count here.
+ */
 function heapLimitMb(threads: number): number {
   const share = Math.floor(totalmem() / 2 / threads / MIB);
-  return Math.max(192, Math.min(4096, share));
+  const own = Math.floor(getHeapStatistics().heap_size_limit / MIB);
+  return Math.min(4096, own, Math.max(192, share));
 }
 
 /** The compiled worker: beside this file in dist, or in dist when this is the source itself. */

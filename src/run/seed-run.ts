@@ -14,6 +14,7 @@ import type { AutoThreads } from './auto-threads.ts';
 import type { BootedMachine } from './boot.ts';
 import { nodeEndpoint } from './comlink-endpoint.ts';
 import { factsOf } from './facts.ts';
+import { outOfMemory } from './out-of-memory.ts';
 import type { RunPool } from './pool.ts';
 import type { Progress } from './progress.ts';
 import { replayCommand } from './replay.ts';
@@ -66,7 +67,7 @@ export class SeedRun {
       const results = await this.#runEngine(booted, threads, hear);
       return this.#merge(booted, results);
     } catch (error) {
-      throw this.#withReplay(error as Error);
+      throw outOfMemory(error as Error, this.#spec, workers) ?? this.#withReplay(error as Error);
     }
   }
 

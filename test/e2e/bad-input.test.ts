@@ -89,6 +89,18 @@ describe('x86 machines', () => {
     refused(['run', 'tlb_shootdown', '-m', 'epyc_rome_2p'], /x86.*does not have in this version/));
 });
 
+describe('emulated memory', () => {
+  it('that does not suffice: known before, or met on the way', async () => {
+    const machine = ['name: small', 'base: ampere_altra_1p_q80', 'topology:', "  cpus: ['0-7']"];
+    writeFileSync(join(folder, 'small.yaml'), [...machine, "  memory: ['64M']", ''].join('\n'));
+    await allRefused([
+      ['run memory_latency -m small.yaml', /has 64M of memory, \d+M are needed; lower/],
+      ['run dirty_log_perf_test -m small.yaml b=16M v=4 --quiet', /out of .* memory.*; lower per/],
+      ['run page_fault1 -m small.yaml size=64M -c 4 --quiet', /out of .* memory.*; lower size=/],
+    ]);
+  });
+});
+
 describe('--out', () => {
   it('is checked before the run', () =>
     allRefused([

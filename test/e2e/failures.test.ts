@@ -31,10 +31,14 @@ describe('a failing worker', () => {
   });
 
   it('out of memory is one error that says what to lower', async () => {
-    const words = ['run', fixture('broken'), 'failure=memory', '-c', '48', '--threads', 'per-cpu'];
-    const outcome = await numalab([...words, '--quiet']);
-    expect(outcome.stderr).toMatch(/ran out of memory; use fewer CPUs/);
-    expect(outcome.code).toBe(4);
+    const words = ['run', fixture('broken'), 'failure=memory', ...TWO_WORKERS];
+    const env = { NODE_OPTIONS: '--max-old-space-size=96' };
+    const outcome = await numalab(words, { env });
+    expect(outcome.stderr).toMatch(
+      /^numalab: out of host memory: .* its heap of \d+ MiB \(estimated .*\); lower --cpus, .*\n$/,
+    );
+    expect(outcome.code).toBe(1);
+    expect(outcome.stdout).toBe('');
   });
 
   it.each([

@@ -11,7 +11,7 @@
  * failure of the emulated program), no MTE, no nested guests, no device memory.
  */
 
-import { BugError, CheckError } from '../../base/errors.ts';
+import { BugError, CheckError, UserError } from '../../base/errors.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { FaultKind } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
@@ -182,8 +182,11 @@ function* userMemAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu, fault: Fault): Program {
   if (writable && logging) while (!markPageDirty(cpu, slot, offset)) yield;
 }
 
-function outOfMemory(cpu: Cpu, vm: Vm, what: string): CheckError {
-  return new CheckError(`cpu ${cpu.id}: ${vm.image.name} is out of memory for ${what} (-ENOMEM)`);
+function outOfMemory(cpu: Cpu, vm: Vm, what: string): UserError {
+  return new UserError(
+    `${vm.image.name} is out of emulated memory for ${what} (-ENOMEM, node ${cpu.node}); ` +
+      'lower perVcpuMemory= or vcpus=, or say mempolicy=interleave',
+  );
 }
 
 /** Which faults hold mmu_lock for reading. */
