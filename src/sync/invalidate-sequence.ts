@@ -15,13 +15,12 @@ import { Fence, Order } from '../cpu/operations.ts';
 export const InvalidateSequence = { Sequence: 0, InProgress: 4 } as const;
 export const INVALIDATE_SEQUENCE_BYTES = 8;
 
-/** Outside the lock, before the page is looked up; result in cpu.lo: the sequence for mustRetry. */
-export function* invalidateSnapshot(cpu: Cpu, hi: number, lo: number): Program {
-  while (!cpu.load32(hi, lo + InvalidateSequence.Sequence, Order.Relaxed)) yield;
-  const sequence = cpu.lo;
-  // smp_rmb: the sequence is read before the page tables of the host.
-  while (!cpu.fence(Fence.DmbIshLd)) yield;
-  cpu.lo = sequence;
+/**
+ * Outside the lock, before the page is looked up, with a read barrier behind it: the sequence is
+ * read before the page tables of the host. Result in cpu.lo: the sequence for mustRetry.
+ */
+export function invalidateSnapshot(cpu: Cpu, hi: number, lo: number): boolean {
+  return cpu.load32(hi, lo + InvalidateSequence.Sequence, Order.Relaxed);
 }
 
 /** Under mmu_lock; result in cpu.ret: 1 = the page that was looked up may be gone. */

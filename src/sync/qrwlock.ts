@@ -22,38 +22,32 @@ const READER = 1 << 9;
 const WAIT_LOCK = 4;
 
 export interface QueuedReadWriteSteps {
-  /** Adds a reader; result in cpu.lo: the count before. */
-  enterReader(cpu: Cpu, hi: number, lo: number): Program;
+  /** Adds a reader, one attempt; result in cpu.lo: the count before. */
+  enterReader(cpu: Cpu, hi: number, lo: number): boolean;
   /** Out again, queue, in again, wait until no writer is inside. */
   waitReader(cpu: Cpu, hi: number, lo: number): Program;
-  leaveReader(cpu: Cpu, hi: number, lo: number): Program;
-  /** cpu.ok = nobody was inside and the lock is ours. */
-  tryWriter(cpu: Cpu, hi: number, lo: number): Program;
+  leaveReader(cpu: Cpu, hi: number, lo: number): boolean;
+  /** One attempt; cpu.ok = nobody was inside and the lock is ours. */
+  tryWriter(cpu: Cpu, hi: number, lo: number): boolean;
   /** At the head of the queue: keeps new readers out and waits until all have left. */
   waitWriter(cpu: Cpu, hi: number, lo: number): Program;
-  leaveWriter(cpu: Cpu, hi: number, lo: number): Program;
+  leaveWriter(cpu: Cpu, hi: number, lo: number): boolean;
 }
 
 export const queuedReadWriteSteps: QueuedReadWriteSteps = {
-  *enterReader(cpu, hi, lo) {
-    while (!cpu.add32(hi, lo, READER, Order.Acquire)) yield;
-  },
+  enterReader: (cpu, hi, lo) => cpu.add32(hi, lo, READER, Order.Acquire),
 
   *waitReader(cpu, hi, lo) {
     while (!cpu.add32(hi, lo, -READER, Order.Relaxed)) yield;
     yield* queuedSpinLock(cpu, hi, lo + WAIT_LOCK);
     while (!cpu.add32(hi, lo, READER, Order.Relaxed)) yield;
     while (!cpu.cond32(hi, lo, Condition.Equal, LOCKED, 0, Order.Acquire)) yield;
-    yield* queuedSpinUnlock(cpu, hi, lo + WAIT_LOCK);
+    while (!queuedSpinUnlock(cpu, hi, lo + WAIT_LOCK)) yield;
   },
 
-  *leaveReader(cpu, hi, lo) {
-    while (!cpu.add32(hi, lo, -READER, Order.Release)) yield;
-  },
+  leaveReader: (cpu, hi, lo) => cpu.add32(hi, lo, -READER, Order.Release),
 
-  *tryWriter(cpu, hi, lo) {
-    while (!cpu.cas32(hi, lo, 0, LOCKED, Order.Acquire)) yield;
-  },
+  tryWriter: (cpu, hi, lo) => cpu.cas32(hi, lo, 0, LOCKED, Order.Acquire),
 
   *waitWriter(cpu, hi, lo) {
     while (!cpu.set32(hi, lo, WAITING, Order.Relaxed)) yield;
@@ -63,9 +57,7 @@ export const queuedReadWriteSteps: QueuedReadWriteSteps = {
     } while (!cpu.ok);
   },
 
-  *leaveWriter(cpu, hi, lo) {
-    while (!cpu.store8(hi, lo, 0, Order.Release)) yield;
-  },
+  leaveWriter: (cpu, hi, lo) => cpu.store8(hi, lo, 0, Order.Release),
 };
 
 /** queued_write_lock_slowpath. */
@@ -74,11 +66,11 @@ function* writeSlowPath(cpu: Cpu, hi: number, lo: number, steps: QueuedReadWrite
   while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
   let taken = false;
   if (cpu.lo === 0) {
-    yield* steps.tryWriter(cpu, hi, lo);
+    while (!steps.tryWriter(cpu, hi, lo)) yield;
     taken = cpu.ok;
   }
   if (!taken) yield* steps.waitWriter(cpu, hi, lo);
-  yield* queuedSpinUnlock(cpu, hi, lo + WAIT_LOCK);
+  while (!queuedSpinUnlock(cpu, hi, lo + WAIT_LOCK)) yield;
 }
 
 export function makeQueuedReadWriteLock(
@@ -89,7 +81,7 @@ export function makeQueuedReadWriteLock(
     bytes: 8,
 
     *acquire(cpu, hi, lo) {
-      yield* steps.tryWriter(cpu, hi, lo);
+      while (!steps.tryWriter(cpu, hi, lo)) yield;
       const contended = !cpu.ok;
       if (contended) yield writeSlowPath(cpu, hi, lo, steps);
       noteAcquired(cpu, hi, lo, contended);
@@ -97,11 +89,11 @@ export function makeQueuedReadWriteLock(
 
     *release(cpu, hi, lo) {
       noteReleased(cpu, hi, lo);
-      yield* steps.leaveWriter(cpu, hi, lo);
+      while (!steps.leaveWriter(cpu, hi, lo)) yield;
     },
 
     *acquireRead(cpu, hi, lo) {
-      yield* steps.enterReader(cpu, hi, lo);
+      while (!steps.enterReader(cpu, hi, lo)) yield;
       const contended = (cpu.lo & WRITER_MASK) !== 0;
       if (contended) yield steps.waitReader(cpu, hi, lo);
       noteReadAcquired(cpu, hi, lo, contended);
@@ -109,7 +101,7 @@ export function makeQueuedReadWriteLock(
 
     *releaseRead(cpu, hi, lo) {
       noteReadReleased(cpu, hi, lo);
-      yield* steps.leaveReader(cpu, hi, lo);
+      while (!steps.leaveReader(cpu, hi, lo)) yield;
     },
   };
 }

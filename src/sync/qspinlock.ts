@@ -48,7 +48,8 @@ export interface QueuedSteps {
   lockAndEmpty(cpu: Cpu, hi: number, lo: number, word: number): Program;
   setLocked(cpu: Cpu, hi: number, lo: number): Program;
   handOver(cpu: Cpu, node: number): Program;
-  unlock(cpu: Cpu, hi: number, lo: number): Program;
+  /** One attempt. */
+  unlock(cpu: Cpu, hi: number, lo: number): boolean;
 }
 
 /** 16-bit code of a node: never 0. */
@@ -123,9 +124,7 @@ export const queuedSteps: QueuedSteps = {
     while (!cpu.store32(nextHi, nextLo + MCS_LOCKED, 1, Order.Release)) yield;
   },
 
-  *unlock(cpu, hi, lo) {
-    while (!cpu.store8(hi, lo, 0, Order.Release)) yield;
-  },
+  unlock: (cpu, hi, lo) => cpu.store8(hi, lo, 0, Order.Release),
 };
 
 /** queued_spin_lock without events; result in cpu.ret: 1 = it had to wait. */
@@ -151,13 +150,9 @@ export function* queuedSpinTryLock(cpu: Cpu, hi: number, lo: number): Program {
   cpu.ret = cpu.ok ? 1 : 0;
 }
 
-export function* queuedSpinUnlock(
-  cpu: Cpu,
-  hi: number,
-  lo: number,
-  steps: QueuedSteps = queuedSteps,
-): Program {
-  yield* steps.unlock(cpu, hi, lo);
+/** One attempt. */
+export function queuedSpinUnlock(cpu: Cpu, hi: number, lo: number): boolean {
+  return queuedSteps.unlock(cpu, hi, lo);
 }
 
 function* slowPath(cpu: Cpu, hi: number, lo: number, seen: number, steps: QueuedSteps): Program {
@@ -226,13 +221,15 @@ export function makeQueuedSpinlock(steps: QueuedSteps = queuedSteps): Lock {
     bytes: 4,
 
     *acquire(cpu, hi, lo) {
-      yield* queuedSpinLock(cpu, hi, lo, steps);
-      noteAcquired(cpu, hi, lo, cpu.ret === 1);
+      while (!cpu.cas32(hi, lo, 0, LOCKED, Order.Acquire)) yield;
+      const contended = !cpu.ok;
+      if (contended) yield* slowPath(cpu, hi, lo, cpu.lo, steps);
+      noteAcquired(cpu, hi, lo, contended);
     },
 
     *release(cpu, hi, lo) {
       noteReleased(cpu, hi, lo);
-      yield* steps.unlock(cpu, hi, lo);
+      while (!steps.unlock(cpu, hi, lo)) yield;
     },
   };
 }

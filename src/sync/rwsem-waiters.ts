@@ -70,9 +70,14 @@ export function* removeWaiter(cpu: Cpu, hi: number, lo: number, of: number): Pro
   while (!cpu.store32(backHi, backLo, previous, Order.Relaxed)) yield;
 }
 
+/** The owner word of a reader, after what was there (rwsem_set_reader_owned). */
+export function readerOwner(reader: number, before: number): number {
+  return ((reader + 1) << OWNER_SHIFT) | READER_OWNED | (before & NON_SPINNABLE);
+}
+
 export function* setReaderOwned(cpu: Cpu, hi: number, lo: number, reader: number): Program {
   while (!cpu.load32(hi, lo + Semaphore.Owner, Order.Relaxed)) yield;
-  const owner = ((reader + 1) << OWNER_SHIFT) | READER_OWNED | (cpu.lo & NON_SPINNABLE);
+  const owner = readerOwner(reader, cpu.lo);
   while (!cpu.store32(hi, lo + Semaphore.Owner, owner, Order.Relaxed)) yield;
 }
 

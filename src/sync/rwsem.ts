@@ -42,6 +42,7 @@ import {
   addWaiter,
   clearNonSpinnable,
   markWake,
+  readerOwner,
   removeWaiter,
   setReaderOwned,
   Wake,
@@ -52,8 +53,10 @@ import {
 const WAIT_TIMEOUT_PS = 4 * PS_PER_MS;
 
 export interface RwsemSteps {
-  enterReader(cpu: Cpu, hi: number, lo: number): Program;
-  leaveReader(cpu: Cpu, hi: number, lo: number): Program;
+  /** One attempt each; result in cpu.lo: the count before. */
+  enterReader(cpu: Cpu, hi: number, lo: number): boolean;
+  leaveReader(cpu: Cpu, hi: number, lo: number): boolean;
+  leaveWriter(cpu: Cpu, hi: number, lo: number): boolean;
   /**
    * Spins and steals before sleeping; result in cpu.ret: 1 = the write lock is ours. null:
    * never.
@@ -63,17 +66,14 @@ export interface RwsemSteps {
   sleepReader(cpu: Cpu): Program;
   /** With wait_lock held; result in cpu.ret: 1 = the write lock is ours and we are off the list. */
   tryFromList(cpu: Cpu, hi: number, lo: number, deadline: number): Program;
-  leaveWriter(cpu: Cpu, hi: number, lo: number): Program;
 }
 
 export const rwsemSteps: RwsemSteps = {
-  *enterReader(cpu, hi, lo) {
-    while (!cpu.add32(hi, lo + Semaphore.Count, READER, Order.Acquire)) yield;
-  },
+  enterReader: (cpu, hi, lo) => cpu.add32(hi, lo + Semaphore.Count, READER, Order.Acquire),
 
-  *leaveReader(cpu, hi, lo) {
-    while (!cpu.add32(hi, lo + Semaphore.Count, -READER, Order.Release)) yield;
-  },
+  leaveReader: (cpu, hi, lo) => cpu.add32(hi, lo + Semaphore.Count, -READER, Order.Release),
+
+  leaveWriter: (cpu, hi, lo) => cpu.add32(hi, lo + Semaphore.Count, -WRITER_LOCKED, Order.Release),
 
   spin: spinForWrite,
 
@@ -88,10 +88,6 @@ export const rwsemSteps: RwsemSteps = {
   },
 
   tryFromList: tryWriteFromList,
-
-  *leaveWriter(cpu, hi, lo) {
-    while (!cpu.add32(hi, lo + Semaphore.Count, -WRITER_LOCKED, Order.Release)) yield;
-  },
 };
 
 /** No optimistic spinning (CONFIG_RWSEM_SPIN_ON_OWNER=n). */
@@ -117,7 +113,7 @@ function* lockList(cpu: Cpu, hi: number, lo: number): Program {
 }
 
 function* unlockList(cpu: Cpu, hi: number, lo: number, interrupts: boolean): Program {
-  yield* queuedSpinUnlock(cpu, hi, lo + Semaphore.WaitLock);
+  while (!queuedSpinUnlock(cpu, hi, lo + Semaphore.WaitLock)) yield;
   cpu.interrupts(interrupts);
 }
 
@@ -286,21 +282,26 @@ export function makeReadWriteSemaphore(
     *release(cpu, hi, lo) {
       noteReleased(cpu, hi, lo);
       while (!cpu.store32(hi, lo + Semaphore.Owner, 0, Order.Relaxed)) yield;
-      yield* steps.leaveWriter(cpu, hi, lo);
+      while (!steps.leaveWriter(cpu, hi, lo)) yield;
       if ((cpu.lo & WAITERS) !== 0) yield wakeWaiters(cpu, hi, lo, Wake.Any);
     },
 
     *acquireRead(cpu, hi, lo) {
-      yield* steps.enterReader(cpu, hi, lo);
+      while (!steps.enterReader(cpu, hi, lo)) yield;
       const contended = (cpu.lo & READ_FAILED) !== 0;
-      if (contended) yield readSlowPath(cpu, hi, lo, (cpu.lo + READER) | 0, steps);
-      else yield* setReaderOwned(cpu, hi, lo, cpu.id);
+      if (contended) {
+        yield readSlowPath(cpu, hi, lo, (cpu.lo + READER) | 0, steps);
+      } else {
+        while (!cpu.load32(hi, lo + Semaphore.Owner, Order.Relaxed)) yield;
+        const owner = readerOwner(cpu.id, cpu.lo);
+        while (!cpu.store32(hi, lo + Semaphore.Owner, owner, Order.Relaxed)) yield;
+      }
       noteReadAcquired(cpu, hi, lo, contended);
     },
 
     *releaseRead(cpu, hi, lo) {
       noteReadReleased(cpu, hi, lo);
-      yield* steps.leaveReader(cpu, hi, lo);
+      while (!steps.leaveReader(cpu, hi, lo)) yield;
       const count = (cpu.lo - READER) | 0;
       if ((count & (LOCK_MASK | WAITERS)) === WAITERS) {
         yield* clearNonSpinnable(cpu, hi, lo);

@@ -52,5 +52,5 @@ export function* seqlockWriteLock(cpu: Cpu, hi: number, lo: number): Program {
 export function* seqlockWriteUnlock(cpu: Cpu, hi: number, lo: number): Program {
   yield* sequenceWriteEnd(cpu, hi, lo);
   noteReleased(cpu, hi, lo);
-  yield* queuedSpinUnlock(cpu, hi, lo + WRITERS);
+  while (!queuedSpinUnlock(cpu, hi, lo + WRITERS)) yield;
 }

@@ -45,7 +45,15 @@ export function* touchPages(cpu: Cpu, vcpu: Vcpu, pass: GuestPass): Program {
   for (let i = 0; i < pages; i++) {
     const page = randomOrder ? cpu.random(STREAM_PAGE) % pages : i;
     const write = writePercent === 100 || cpu.random(STREAM_WRITE) % 100 < writePercent;
-    yield* touch(cpu, vcpu, gva + page * pageBytes, write, hitPs);
+    // As touch, without a program of its own for each page.
+    const address = gva + page * pageBytes;
+    const hi = Math.floor(address / TWO_32);
+    const lo = address | 0;
+    const hitEnd = cpu.deadline(hitPs + 1);
+    cpu.begin(Metric.GuestAccess);
+    if (write) while (!cpu.store64(hi, lo, MAGIC_HI, MAGIC_LO, Order.Relaxed)) yield;
+    else while (!cpu.load64(hi, lo, Order.Relaxed)) yield;
+    endTouch(cpu, vcpu, hitEnd);
   }
 }
 
@@ -63,6 +71,10 @@ export function* touch(
   cpu.begin(Metric.GuestAccess);
   if (write) while (!cpu.store64(hi, lo, MAGIC_HI, MAGIC_LO, Order.Relaxed)) yield;
   else while (!cpu.load64(hi, lo, Order.Relaxed)) yield;
+  endTouch(cpu, vcpu, hitEnd);
+}
+
+function endTouch(cpu: Cpu, vcpu: Vcpu, hitEnd: number): void {
   if (cpu.expired(hitEnd)) cpu.end(Metric.GuestAccess);
   else cpu.cancel(Metric.GuestAccess);
   endStall(cpu, vcpu);

@@ -38,11 +38,29 @@ export function* topUpMemcache(
   minimum: number,
   capacity = MEMCACHE_CAPACITY,
 ): Program {
-  assert(minimum <= capacity, 'a memcache is asked for more than it holds');
-  while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
-  let count = cpu.lo;
+  while (!memcacheObjects(cpu, hi, lo)) yield;
+  const count = cpu.lo;
   cpu.ret = 0;
-  if (count >= minimum) return;
+  if (count < minimum) yield* fillMemcache(cpu, allocator, hi, lo, count, minimum, capacity);
+}
+
+/** mc->nobjs, in cpu.lo. */
+export function memcacheObjects(cpu: Cpu, hi: number, lo: number): boolean {
+  return cpu.load32(hi, lo, Order.Relaxed);
+}
+
+/** The filling part of topUpMemcache, for a cache with `objects` pages. */
+export function* fillMemcache(
+  cpu: Cpu,
+  allocator: PageAllocator,
+  hi: number,
+  lo: number,
+  objects: number,
+  minimum: number,
+  capacity = MEMCACHE_CAPACITY,
+): Program {
+  assert(minimum <= capacity, 'a memcache is asked for more than it holds');
+  let count = objects;
   while (count < capacity) {
     yield* allocator.allocate(cpu, cpu.node, 0, MigrateType.Unmovable);
     if (cpu.ret < 0) break;

@@ -13,7 +13,7 @@
 
 import { BugError, CheckError, UserError } from '../../base/errors.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { FaultKind } from '../../cpu/operations.ts';
+import { FaultKind, Fence } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
 import { Counter, Metric } from '../../metrics/definition.ts';
 import { invalidateMustRetry, invalidateSnapshot } from '../../sync/invalidate-sequence.ts';
@@ -21,7 +21,7 @@ import { PERM_EXEC, PERM_READ, PERM_WRITE } from '../../translation/descriptors.
 import { LAST_LEVEL, levelShift } from '../../translation/granule.ts';
 import { s2AttributesHi, s2AttributesLo } from '../../translation/stage2-descriptors.ts';
 import { EAGAIN } from '../base/errno.ts';
-import { topUpMemcache } from '../base/memcache.ts';
+import { fillMemcache, memcacheObjects } from '../base/memcache.ts';
 import { srcuReadLock, srcuReadUnlock } from '../base/srcu.ts';
 import { addressOf, alignDown, powerOfTwo } from './address.ts';
 import { markPageDirty } from './dirty-bitmap.ts';
@@ -103,13 +103,11 @@ function unexpectedFault(cpu: Cpu, vm: Vm, kind: number, level: number, ipa: num
   return new BugError(`unsupported FSC kind ${kind} at ${where}`);
 }
 
-/** read_lock(&kvm->mmu_lock) or write_lock, timed. */
-function* lockMmu(cpu: Cpu, vm: Vm, shared: boolean): Program {
+/** read_lock(&kvm->mmu_lock) or write_lock. */
+function lockMmu(cpu: Cpu, vm: Vm, shared: boolean): Program {
   const { mmuLock, kvmHi, field } = vm;
-  cpu.begin(Metric.FaultLockWait);
-  if (shared) yield* mmuLock.acquireRead(cpu, kvmHi, field.mmuLock);
-  else yield* mmuLock.acquire(cpu, kvmHi, field.mmuLock);
-  cpu.end(Metric.FaultLockWait);
+  if (shared) return mmuLock.acquireRead(cpu, kvmHi, field.mmuLock);
+  return mmuLock.acquire(cpu, kvmHi, field.mmuLock);
 }
 
 function unlockMmu(cpu: Cpu, vm: Vm, shared: boolean): Program {
@@ -122,7 +120,9 @@ function unlockMmu(cpu: Cpu, vm: Vm, shared: boolean): Program {
 function* handleAccessFault(cpu: Cpu, vm: Vm, ipa: number): Program {
   const shared = vm.options.faults === 'parallel';
   cpu.count(Counter.FaultsAccessFlag, 1);
+  cpu.begin(Metric.FaultLockWait);
   yield* lockMmu(cpu, vm, shared);
+  cpu.end(Metric.FaultLockWait);
   cpu.begin(Metric.FaultWalk);
   yield* makeYoung(cpu, vm, ipa, shared ? Walk.Shared : 0);
   cpu.end(Metric.FaultWalk);
@@ -139,7 +139,13 @@ function* userMemAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu, fault: Fault): Program {
   // Permission faults need table pages only where logging breaks a block up.
   if (!permission || (logging && write)) {
     cpu.begin(Metric.FaultAlloc);
-    yield* topUpMemcache(cpu, vm.pages, image.hi, image.memcacheLo, LAST_LEVEL - vm.startLevel);
+    const minimum = LAST_LEVEL - vm.startLevel;
+    while (!memcacheObjects(cpu, image.hi, image.memcacheLo)) yield;
+    const objects = cpu.lo;
+    cpu.ret = 0;
+    if (objects < minimum) {
+      yield fillMemcache(cpu, vm.pages, image.hi, image.memcacheLo, objects, minimum);
+    }
     cpu.end(Metric.FaultAlloc);
     if (cpu.ret !== 0) throw outOfMemory(cpu, vm, 'stage-2 tables');
   }
@@ -147,9 +153,10 @@ function* userMemAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu, fault: Fault): Program {
   yield* lockVma(cpu, vm, slot.id);
   cpu.end(Metric.FaultMmapLockWait);
   const hold = cpu.ret;
-  // The unlock is the read barrier that pairs with the end of an invalidation.
-  yield* invalidateSnapshot(cpu, vm.kvmHi, vm.field.invalidate);
+  while (!invalidateSnapshot(cpu, vm.kvmHi, vm.field.invalidate)) yield;
   const sequence = cpu.lo;
+  // In the kernel the unlock is this barrier; it pairs with the end of an invalidation.
+  while (!cpu.fence(Fence.DmbIshLd)) yield;
   yield* unlockVma(cpu, vm, slot.id, hold);
 
   yield* lookUpPage(cpu, vm, image.index, slot, offset, write, found);
@@ -158,7 +165,9 @@ function* userMemAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu, fault: Fault): Program {
   const writable = found.writable && (write || !logging);
 
   const shared = sharesLock(vm, fault);
+  cpu.begin(Metric.FaultLockWait);
   yield* lockMmu(cpu, vm, shared);
+  cpu.end(Metric.FaultLockWait);
   yield* invalidateMustRetry(cpu, vm.kvmHi, vm.field.invalidate, sequence);
   const mustRetry = cpu.ret !== 0;
   let result = 0;
@@ -209,7 +218,8 @@ function* mapOrRelax(
   const { slot, ipa, offset, permission, execute, logging } = fault;
   const { found, image } = vcpu;
   const modes = vm.options.faults === 'parallel' ? Walk.Shared : 0;
-  yield* mappingShift(cpu, vm, slot, offset, logging, permission ? granuleShift : 0, found.entry);
+  const hit = permission ? granuleShift : 0;
+  while (!mappingShift(cpu, vm, slot, offset, logging, hit, found.entry)) yield;
   const shift = cpu.ret;
   const bytes = powerOfTwo(shift);
   let permissions = PERM_READ;

@@ -5,7 +5,7 @@
  * sequence check keeps it valid. Dirty logging forces pages.
  */
 
-import type { Cpu, Program } from '../../cpu/cpu.ts';
+import type { Cpu } from '../../cpu/cpu.ts';
 import { alignDown, powerOfTwo } from './address.ts';
 import { HostEntry, type HostEntryRead, PMD_SHIFT, readUpper } from './host-table.ts';
 import type { SlotImage, Vm } from './vm.ts';
@@ -22,9 +22,9 @@ function fitsSlot(slot: SlotImage, offset: number, shift: number): boolean {
 
 /**
  * Result in cpu.ret: log2 of the mapping. `granuleShift`: of the entry that a permission fault hit,
- * 0 for other faults. `scratch` is overwritten.
+ * 0 for other faults. `scratch` is overwritten. One access, or none.
  */
-export function* mappingShift(
+export function mappingShift(
   cpu: Cpu,
   vm: Vm,
   slot: SlotImage,
@@ -32,22 +32,23 @@ export function* mappingShift(
   logging: boolean,
   granuleShift: number,
   scratch: HostEntryRead,
-): Program {
+): boolean {
   cpu.ret = PAGE_SHIFT;
-  if (logging) return;
+  if (logging) return true;
   const { kind, unitShift } = slot.host.backing;
   if (kind === 'hugetlb') {
     // A contiguous page counts as the next smaller size that stage 2 has: it never sets CONT.
     if (unitShift >= PUD_SHIFT && fitsSlot(slot, offset, PUD_SHIFT)) cpu.ret = PUD_SHIFT;
     else if (unitShift >= PMD_SHIFT && fitsSlot(slot, offset, PMD_SHIFT)) cpu.ret = PMD_SHIFT;
-    return;
+    return true;
   }
   if (granuleShift > vm.granule.shift) {
     cpu.ret = granuleShift;
-    return;
+    return true;
   }
-  if (!fitsSlot(slot, offset, PMD_SHIFT)) return;
-  while (!readUpper(cpu, slot.host, offset, scratch)) yield;
+  if (!fitsSlot(slot, offset, PMD_SHIFT)) return true;
+  if (!readUpper(cpu, slot.host, offset, scratch)) return false;
   const isBlock = (scratch.lo & (HostEntry.Present | HostEntry.Table)) === HostEntry.Present;
   cpu.ret = isBlock && kind === 'transparent-huge' ? PMD_SHIFT : PAGE_SHIFT;
+  return true;
 }

@@ -115,8 +115,13 @@ export function* findSlot(cpu: Cpu, sets: MemslotSets, set: number, page: number
   const last = cpu.lo - 1;
   let found = -1;
   if (last >= 0) {
-    yield* compare(cpu, sets, set, last, page);
-    if (cpu.ret === 0) found = last;
+    const record = recordLo(sets, set, last);
+    while (!cpu.load64(sets.hi, record + BASE_PAGE, Order.Relaxed)) yield;
+    const base = addressOf(cpu.hi, cpu.lo);
+    if (page >= base) {
+      while (!cpu.load64(sets.hi, record + PAGES, Order.Relaxed)) yield;
+      if (page < base + addressOf(cpu.hi, cpu.lo)) found = last;
+    }
   }
   if (found < 0) {
     yield* bisect(cpu, sets, set, page);

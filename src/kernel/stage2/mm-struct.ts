@@ -79,8 +79,8 @@ export function* lockVma(cpu: Cpu, vm: Vm, slot: number): Program {
   cpu.ret = hold;
 }
 
-export function* unlockVma(cpu: Cpu, vm: Vm, slot: number, hold: number): Program {
+export function unlockVma(cpu: Cpu, vm: Vm, slot: number, hold: number): Program {
   const { mm } = vm.image;
-  if (hold === VmaHold.Vma) yield* vmaEndRead(cpu, { hi: mm.hi, lo: mm.vmaLocks[slot]! });
-  else yield* vm.mmapLock.releaseRead(cpu, mm.hi, mm.mmapLock);
+  if (hold === VmaHold.Vma) return vmaEndRead(cpu, { hi: mm.hi, lo: mm.vmaLocks[slot]! });
+  return vm.mmapLock.releaseRead(cpu, mm.hi, mm.mmapLock);
 }

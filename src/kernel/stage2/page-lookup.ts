@@ -26,6 +26,8 @@ import {
   isUnchanged,
   newHostEntryRead,
   readEntry,
+  readLower,
+  readUpper,
 } from './host-table.ts';
 import { lockVma, unlockVma } from './mm-struct.ts';
 import type { SlotImage, Vm } from './vm.ts';
@@ -57,51 +59,39 @@ export function* lookUpPage(
   found: PageLookup,
 ): Program {
   cpu.spend(Cost.GupFast);
-  yield* lookUpFast(cpu, vm, slot.host, offset, found);
-  if (cpu.ok) {
-    cpu.ret = 0;
-    return;
-  }
-  yield lookUpSlow(cpu, vm, vcpu, slot, offset, write, found);
-}
-
-/** get_user_page_fast_only(FOLL_WRITE); cpu.ok = found. Interrupts stay off as in Linux. */
-function* lookUpFast(
-  cpu: Cpu,
-  vm: Vm,
-  host: HostTable,
-  offset: number,
-  found: PageLookup,
-): Program {
+  // get_user_page_fast_only(FOLL_WRITE): interrupts stay off as in Linux.
+  const { host } = slot;
   const { entry } = found;
   const interrupts = cpu.interrupts(false);
-  yield* readEntry(cpu, vm, host, offset, entry);
+  while (!readUpper(cpu, host, offset, entry)) yield;
+  if ((entry.lo & HostEntry.Table) !== 0) while (!readLower(cpu, vm, host, offset, entry)) yield;
   const wanted = HostEntry.Present | HostEntry.Write;
   let ok = (entry.lo & (wanted | HostEntry.Table)) === wanted;
   if (ok) {
-    yield* grab(cpu, vm, host, offset, found);
+    while (!grab(cpu, vm, host, offset, found)) yield;
     while (!isUnchanged(cpu, entry)) yield;
     ok = cpu.ok;
     if (!ok) yield* releasePage(cpu, found, false);
   }
   cpu.interrupts(interrupts);
-  cpu.ok = ok;
+  cpu.ret = 0;
+  if (!ok) yield lookUpSlow(cpu, vm, vcpu, slot, offset, write, found);
 }
 
-/** Notes the frame of an entry and takes a reference on it. */
-function* grab(cpu: Cpu, vm: Vm, host: HostTable, offset: number, found: PageLookup): Program {
+/** Notes the frame of an entry and takes a reference on it. One access, or none. */
+function grab(cpu: Cpu, vm: Vm, host: HostTable, offset: number, found: PageLookup): boolean {
   const { entry } = found;
   found.physical = frameOf(entry, offset);
   found.writable = (entry.lo & HostEntry.Write) !== 0;
   found.pageHi = 0;
   found.pageLo = 0;
   const isZero = (entry.lo & HostEntry.Zero) !== 0;
-  if (isZero || host.pool !== null || host.bootTables.pages > 0) return;
+  if (isZero || host.pool !== null || host.bootTables.pages > 0) return true;
   // The reference is on the head: all users of a 2 MiB page share its line.
   const headLo = entry.lo & ~HOST_ENTRY_FLAGS;
   found.pageHi = vm.pages.structPageHi(entry.hi);
   found.pageLo = vm.pages.structPageLo(entry.hi, headLo);
-  while (!cpu.add32(found.pageHi, found.pageLo + PageField.RefCount, 1, Order.Acquire)) yield;
+  return cpu.add32(found.pageHi, found.pageLo + PageField.RefCount, 1, Order.Acquire);
 }
 
 /**
@@ -144,7 +134,7 @@ function* lookUpSlow(
       yield* vm.spinlock.acquire(cpu, entry.lockHi, entry.lockLo);
       while (!isUnchanged(cpu, entry)) yield;
       const unchanged = cpu.ok;
-      if (unchanged) yield* grab(cpu, vm, host, offset, found);
+      if (unchanged) while (!grab(cpu, vm, host, offset, found)) yield;
       yield* vm.spinlock.release(cpu, entry.lockHi, entry.lockLo);
       if (!unchanged) continue;
       cpu.ret = 0;

@@ -75,8 +75,9 @@ export function* walkTables(cpu: Cpu, vm: Vm, ipa: number, bytes: number, walker
   while (!cpu.load64(vm.kvmHi, vm.field.pgd, Order.Relaxed)) yield;
   const rootHi = cpu.hi | LINEAR_MAP_HI;
   const rootLo = cpu.lo;
-  const rootEntries = 1 << (vm.ipaBits - levelShift(granule, vm.startLevel));
-  yield* walkSubtree(cpu, granule, rootHi, rootLo, vm.startLevel, rootEntries, start, end, walker);
+  const level = vm.startLevel;
+  const entriesShift = vm.ipaBits - levelShift(granule, level);
+  yield* walkSubtree(cpu, granule, rootHi, rootLo, level, entriesShift, start, end, walker);
   if (shared) {
     const result = cpu.ret;
     yield* rcuReadUnlock(cpu);
@@ -93,9 +94,9 @@ export function walkUnlinked(
   level: number,
   walker: Walker,
 ): Program {
-  const entries = 1 << granule.entriesShift;
-  const bytes = entries * powerOfTwo(levelShift(granule, level));
-  return walkSubtree(cpu, granule, tableHi, tableLo, level, entries, 0, bytes, walker);
+  const { entriesShift } = granule;
+  const bytes = powerOfTwo(entriesShift + levelShift(granule, level));
+  return walkSubtree(cpu, granule, tableHi, tableLo, level, entriesShift, 0, bytes, walker);
 }
 
 /** The loop: descends into tables, returns to their parents, stops at the first error. */
@@ -105,34 +106,33 @@ function* walkSubtree(
   tableHi: number,
   tableLo: number,
   topLevel: number,
-  topEntries: number,
+  topEntriesShift: number,
   start: number,
   end: number,
   walker: Walker,
 ): Program {
   const { flags } = walker;
-  const visits: Visit[] = [];
-  const remaining: number[] = [];
-  const tableEntries = 1 << granule.entriesShift;
-  let level = topLevel;
+  const visit = newVisit(tableHi, tableLo, topLevel, flags, start, end);
+  /** Entries left in the table. */
+  let remaining = enterTable(visit, start, levelShift(granule, topLevel), 1 << topEntriesShift);
+  /** The entries that the walk went down by, and what is left of their tables. */
+  const parents: number[] = [];
   let ipa = start;
-  visits[level] = newVisit(tableHi, tableLo, level, flags, start, end);
-  remaining[level] = enterTable(visits[level]!, ipa, levelShift(granule, level), topEntries);
   for (;;) {
-    const visit = visits[level]!;
-    if (ipa >= end || remaining[level] === 0) {
+    const { level } = visit;
+    if (ipa >= end || remaining === 0) {
       if (level === topLevel) break;
-      level--;
-      const parent = visits[level]!;
+      remaining = leaveTable(visit, parents) - 1;
       if ((flags & Walk.TablePost) !== 0) {
-        const after = walker.visit(cpu, parent, Walk.TablePost);
+        const bytes = powerOfTwo(levelShift(granule, visit.level));
+        visit.ipa = Math.max(start, alignDown(ipa - 1, bytes));
+        const after = walker.visit(cpu, visit, Walk.TablePost);
         if (after !== null) {
           yield after;
           if (endsWalk(cpu.ret, flags)) return;
         }
       }
-      parent.entryLo = (parent.entryLo + DESCRIPTOR_BYTES) | 0;
-      remaining[level]!--;
+      visit.entryLo = (visit.entryLo + DESCRIPTOR_BYTES) | 0;
       continue;
     }
     visit.ipa = ipa;
@@ -154,18 +154,28 @@ function* walkSubtree(
       const bytes = powerOfTwo(shift);
       ipa = alignDown(ipa, bytes) + bytes;
       visit.entryLo = (visit.entryLo + DESCRIPTOR_BYTES) | 0;
-      remaining[level]!--;
+      remaining--;
       continue;
     }
-    level++;
-    assert(level <= LAST_LEVEL, 'a walk went below the last level');
-    const child = visits[level] ?? newVisit(0, 0, level, flags, start, end);
-    visits[level] = child;
-    child.entryHi = outputHi(visit.oldHi, granule.shift) | LINEAR_MAP_HI;
-    child.entryLo = outputLo(visit.oldLo, granule.shift);
-    remaining[level] = enterTable(child, ipa, levelShift(granule, level), tableEntries);
+    assert(level < LAST_LEVEL, 'a walk went below the last level');
+    parents.push(visit.entryHi, visit.entryLo, visit.oldHi, visit.oldLo, remaining);
+    visit.level = level + 1;
+    visit.entryHi = outputHi(visit.oldHi, granule.shift) | LINEAR_MAP_HI;
+    visit.entryLo = outputLo(visit.oldLo, granule.shift);
+    remaining = enterTable(visit, ipa, levelShift(granule, level + 1), 1 << granule.entriesShift);
   }
   cpu.ret = 0;
+}
+
+/** Back to the entry that led to this table; entries left from there. */
+function leaveTable(visit: Visit, parents: number[]): number {
+  const remaining = parents.pop()!;
+  visit.oldLo = parents.pop()!;
+  visit.oldHi = parents.pop()!;
+  visit.entryLo = parents.pop()!;
+  visit.entryHi = parents.pop()!;
+  visit.level--;
+  return remaining;
 }
 
 /**

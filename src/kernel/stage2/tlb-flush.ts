@@ -19,8 +19,21 @@ import type { Vm } from './vm.ts';
 /** MAX_TLBI_RANGE_PAGES (asm/tlbflush.h): (31 + 1) << (5 * 3 + 1). */
 export const MAX_TLBI_RANGE_PAGES = 2_097_152;
 
-/** enter_vmid_context: prior stores are visible, VTTBR holds the target's root and VMID. */
-function* enterVmidContext(cpu: Cpu, vm: Vm): Program {
+/**
+ * One flush, from enter_vmid_context to its end. `operation`: on `ipa`, or (pages > 1) range forms
+ * from there. `stage1`: what throws away the guest's stage-1 and combined entries after a
+ * stage-2-only operation; null = the operation does.
+ */
+function* flush(
+  cpu: Cpu,
+  vm: Vm,
+  operation: Tlbi,
+  ipa: number,
+  pages: number,
+  stage1: Tlbi | null,
+  scope: Scope,
+): Program {
+  // Prior stores are visible, VTTBR holds the target's root and VMID.
   while (!cpu.fence(Fence.DsbIshSt)) yield;
   cpu.spend(Cost.VmidContext);
   while (!cpu.load64(vm.kvmHi, vm.field.vmid, Order.Relaxed)) yield;
@@ -30,32 +43,25 @@ function* enterVmidContext(cpu: Cpu, vm: Vm): Program {
   const rootLo = cpu.lo;
   while (!cpu.setRoot(Register.Vttbr, rootHi, rootLo, vmid)) yield;
   while (!cpu.fence(Fence.Isb)) yield;
-}
 
-/** What follows the stage-2-only invalidation: the guest's stage-1 and combined entries. */
-function* flushStage1(cpu: Cpu, operation: Tlbi, scope: Scope): Program {
-  while (!cpu.dsb(scope)) yield;
-  while (!cpu.tlbi(operation, 0, 0, 0)) yield;
+  if (pages > 1) yield* issueRange(cpu, vm, ipa, pages);
+  else while (!cpu.tlbi(operation, addressHi(ipa), addressLo(ipa), 0)) yield;
+  if (stage1 !== null) {
+    while (!cpu.dsb(scope)) yield;
+    while (!cpu.tlbi(stage1, 0, 0, 0)) yield;
+  }
   while (!cpu.dsb(scope)) yield;
   while (!cpu.fence(Fence.Isb)) yield;
 }
 
 /** One IPA on every CPU; all of the VM's stage 1 goes with it. */
-export function* flushIpa(cpu: Cpu, vm: Vm, ipa: number): Program {
-  yield* enterVmidContext(cpu, vm);
-  const hi = addressHi(ipa);
-  const lo = addressLo(ipa);
-  while (!cpu.tlbi(Tlbi.IpaS2E1Is, hi, lo, 0)) yield;
-  yield* flushStage1(cpu, Tlbi.VmallE1Is, Scope.InnerShareable);
+export function flushIpa(cpu: Cpu, vm: Vm, ipa: number): Program {
+  return flush(cpu, vm, Tlbi.IpaS2E1Is, ipa, 1, Tlbi.VmallE1Is, Scope.InnerShareable);
 }
 
 /** One IPA on this CPU: a stale, more restrictive entry elsewhere merely refaults. */
-export function* flushIpaLocal(cpu: Cpu, vm: Vm, ipa: number): Program {
-  yield* enterVmidContext(cpu, vm);
-  const hi = addressHi(ipa);
-  const lo = addressLo(ipa);
-  while (!cpu.tlbi(Tlbi.IpaS2E1, hi, lo, 0)) yield;
-  yield* flushStage1(cpu, Tlbi.VmallE1, Scope.NonShareable);
+export function flushIpaLocal(cpu: Cpu, vm: Vm, ipa: number): Program {
+  return flush(cpu, vm, Tlbi.IpaS2E1, ipa, 1, Tlbi.VmallE1, Scope.NonShareable);
 }
 
 /** A range of IPAs; without FEAT_TLBIRANGE the whole VMID. */
@@ -68,9 +74,8 @@ export function* flushRange(cpu: Cpu, vm: Vm, ipa: number, bytes: number): Progr
   const chunkBytes = MAX_TLBI_RANGE_PAGES * vm.pageBytes;
   for (let start = ipa; start < end; start += chunkBytes) {
     const pages = Math.min(MAX_TLBI_RANGE_PAGES, Math.ceil((end - start) / vm.pageBytes));
-    yield* enterVmidContext(cpu, vm);
-    yield* issueRange(cpu, vm, start, pages);
-    yield* flushStage1(cpu, Tlbi.VmallE1Is, Scope.InnerShareable);
+    const scope = Scope.InnerShareable;
+    yield* flush(cpu, vm, Tlbi.IpaS2E1Is, start, pages, Tlbi.VmallE1Is, scope);
   }
 }
 
@@ -100,11 +105,8 @@ function* issueRange(cpu: Cpu, vm: Vm, ipa: number, pages: number): Program {
 }
 
 /** Stage 1 and 2 of the whole VMID. */
-export function* flushVmid(cpu: Cpu, vm: Vm): Program {
-  yield* enterVmidContext(cpu, vm);
-  while (!cpu.tlbi(Tlbi.VmallS12E1Is, 0, 0, 0)) yield;
-  while (!cpu.dsb(Scope.InnerShareable)) yield;
-  while (!cpu.fence(Fence.Isb)) yield;
+export function flushVmid(cpu: Cpu, vm: Vm): Program {
+  return flush(cpu, vm, Tlbi.VmallS12E1Is, 0, 1, null, Scope.InnerShareable);
 }
 
 /** Every VMID, and the instruction caches: VMID rollover. */

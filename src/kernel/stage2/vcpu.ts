@@ -58,7 +58,7 @@ export function* enterVcpu(cpu: Cpu, vcpu: Vcpu): Program {
 export function* leaveVcpu(cpu: Cpu, vcpu: Vcpu): Program {
   cpu.setRegime(Regime.Host);
   cpu.spend(Cost.GuestExit);
-  yield* setMode(cpu, vcpu, OUTSIDE_GUEST_MODE);
+  while (!setMode(cpu, vcpu, OUTSIDE_GUEST_MODE)) yield;
   while (!rcuExitIdle(cpu)) yield;
   while (!clearActiveVmid(cpu, vcpu.vm.vmids)) yield;
   cpu.spend(Cost.Syscall);
@@ -100,7 +100,7 @@ function* exitToEl2(cpu: Cpu, vcpu: Vcpu): Program {
     vcpu.stalled = true;
     cpu.begin(Metric.FaultStall);
   }
-  yield* setMode(cpu, vcpu, OUTSIDE_GUEST_MODE);
+  while (!setMode(cpu, vcpu, OUTSIDE_GUEST_MODE)) yield;
   while (!rcuExitIdle(cpu)) yield;
   yield handleGuestAbort(cpu, vm, vcpu);
   while (!cpu.load32(cpu.perCpuHi(cpu.id), ownWord(cpu, RcuCpu.Queued), Order.Relaxed)) yield;
@@ -110,11 +110,9 @@ function* exitToEl2(cpu: Cpu, vcpu: Vcpu): Program {
   cpu.end(Metric.FaultService);
 }
 
-/** vcpu->mode; entering is a full barrier before the requests are looked at. */
-function* setMode(cpu: Cpu, vcpu: Vcpu, mode: number): Program {
-  const { hi, modeLo } = vcpu.image;
-  while (!cpu.store32(hi, modeLo, mode, Order.Relaxed)) yield;
-  if (mode === IN_GUEST_MODE) while (!cpu.fence(Fence.DmbIsh)) yield;
+/** vcpu->mode. */
+function setMode(cpu: Cpu, vcpu: Vcpu, mode: number): boolean {
+  return cpu.store32(vcpu.image.hi, vcpu.image.modeLo, mode, Order.Relaxed);
 }
 
 /**
@@ -127,7 +125,9 @@ function* loadStage2(cpu: Cpu, vcpu: Vcpu): Program {
   const interrupts = cpu.interrupts(false);
   yield* updateVmid(cpu, vm.vmids, vm.spinlock, kvmHi, field.vmid);
   const vmid = cpu.lo;
-  yield* setMode(cpu, vcpu, IN_GUEST_MODE);
+  while (!setMode(cpu, vcpu, IN_GUEST_MODE)) yield;
+  // The mode is seen before the requests are looked at.
+  while (!cpu.fence(Fence.DmbIsh)) yield;
   while (!cpu.load64(kvmHi, field.pgd, Order.Relaxed)) yield;
   const { hi, lo } = cpu;
   if (vmid !== vcpu.vmid || hi !== vcpu.rootHi || lo !== vcpu.rootLo) {

@@ -146,16 +146,23 @@ const MUTANTS: readonly Mutant[] = [
   {
     id: 'qrwlock: reader looks first, then enters',
     scenario: 'readersAndWriters',
-    make: () =>
-      makeQueuedReadWriteLock({
+    make: () => {
+      /** By CPU: the count that a reader saw before it entered. */
+      const seen = new Map<number, number>();
+      return makeQueuedReadWriteLock({
         ...queuedReadWriteSteps,
-        *enterReader(cpu, hi, lo) {
-          while (!cpu.load32(hi, lo, Order.Acquire)) yield;
-          const before = cpu.lo;
-          while (!cpu.add32(hi, lo, READER, Order.Relaxed)) yield;
-          cpu.lo = before;
+        enterReader(cpu, hi, lo) {
+          if (!seen.has(cpu.id)) {
+            if (!cpu.load32(hi, lo, Order.Acquire)) return false;
+            seen.set(cpu.id, cpu.lo);
+          }
+          if (!cpu.add32(hi, lo, READER, Order.Relaxed)) return false;
+          cpu.lo = seen.get(cpu.id)!;
+          seen.delete(cpu.id);
+          return true;
         },
-      }),
+      });
+    },
   },
   {
     id: 'qrwlock: writer does not wait for readers',

@@ -5,7 +5,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Cpu, Program } from '../../../src/cpu/cpu.ts';
-import { Order } from '../../../src/cpu/operations.ts';
+import { Fence, Order } from '../../../src/cpu/operations.ts';
 import { type Address, toLinear } from '../../../src/memory/physical-address.ts';
 import {
   invalidateBegin,
@@ -89,15 +89,16 @@ describe('invalidate sequence', () => {
       engine.boot.write32({ hi: page.hi & 0xffff, lo: page.lo }, 0, 1);
       function* fault(cpu: Cpu): Program {
         for (;;) {
-          yield* invalidateSnapshot(cpu, sequence.hi, sequence.lo);
+          while (!invalidateSnapshot(cpu, sequence.hi, sequence.lo)) yield;
           const seen = cpu.lo;
+          while (!cpu.fence(Fence.DmbIshLd)) yield;
           yield* load(cpu, page);
           const found = cpu.lo;
           yield queuedSpinLock(cpu, lock.hi, lock.lo);
           yield* invalidateMustRetry(cpu, sequence.hi, sequence.lo, seen);
           const retry = cpu.ret === 1;
           if (!retry) yield* store(cpu, mapping, found);
-          yield queuedSpinUnlock(cpu, lock.hi, lock.lo);
+          while (!queuedSpinUnlock(cpu, lock.hi, lock.lo)) yield;
           if (!retry) return;
           retried++;
         }
@@ -108,11 +109,11 @@ describe('invalidate sequence', () => {
           yield queuedSpinLock(cpu, lock.hi, lock.lo);
           yield* invalidateBegin(cpu, sequence.hi, sequence.lo);
           yield* store(cpu, mapping, 0);
-          yield queuedSpinUnlock(cpu, lock.hi, lock.lo);
+          while (!queuedSpinUnlock(cpu, lock.hi, lock.lo)) yield;
           yield* store(cpu, page, next);
           yield queuedSpinLock(cpu, lock.hi, lock.lo);
           yield* invalidateEnd(cpu, sequence.hi, sequence.lo);
-          yield queuedSpinUnlock(cpu, lock.hi, lock.lo);
+          while (!queuedSpinUnlock(cpu, lock.hi, lock.lo)) yield;
         }
       }
       engine.run([fault, notifier, fault]);
