@@ -16,21 +16,19 @@ export const InvalidateSequence = { Sequence: 0, InProgress: 4 } as const;
 export const INVALIDATE_SEQUENCE_BYTES = 8;
 
 /**
- * Outside the lock, before the page is looked up, with a read barrier behind it: the sequence is
- * read before the page tables of the host. Result in cpu.lo: the sequence for mustRetry.
+ * Before the page is looked up, with a read barrier behind it: the sequence is read before the page
+ * tables of the host. And once more under the lock (mmu_invalidate_retry). Result in cpu.lo.
  */
 export function invalidateSnapshot(cpu: Cpu, hi: number, lo: number): boolean {
   return cpu.load32(hi, lo + InvalidateSequence.Sequence, Order.Relaxed);
 }
 
-/** Under mmu_lock; result in cpu.ret: 1 = the page that was looked up may be gone. */
-export function* invalidateMustRetry(cpu: Cpu, hi: number, lo: number, seen: number): Program {
-  while (!cpu.load32(hi, lo + InvalidateSequence.InProgress, Order.Relaxed)) yield;
-  cpu.ret = 1;
-  if (cpu.lo !== 0) return;
-  while (!cpu.fence(Fence.DmbIshLd)) yield;
-  while (!cpu.load32(hi, lo + InvalidateSequence.Sequence, Order.Relaxed)) yield;
-  cpu.ret = cpu.lo === seen ? 0 : 1;
+/**
+ * Under mmu_lock, result in cpu.lo: not 0 = the page that was looked up may be gone. If it is 0, a
+ * read barrier and another snapshot follow, and a sequence that has moved means the same.
+ */
+export function invalidateInProgress(cpu: Cpu, hi: number, lo: number): boolean {
+  return cpu.load32(hi, lo + InvalidateSequence.InProgress, Order.Relaxed);
 }
 
 /** Under mmu_lock held for writing. */

@@ -256,6 +256,24 @@ function* waitForWrite(
   }
 }
 
+/** down_read_trylock. */
+function* tryAcquireRead(cpu: Cpu, hi: number, lo: number): Program {
+  let count = 0;
+  cpu.ret = 0;
+  while ((count & READ_FAILED) === 0) {
+    const fresh = count + READER;
+    while (!cpu.cas32(hi, lo + Semaphore.Count, count, fresh, Order.Acquire)) yield;
+    if (cpu.ok) {
+      yield* setReaderOwned(cpu, hi, lo, cpu.id);
+      noteTried(cpu, hi, lo);
+      noteReadAcquired(cpu, hi, lo, false);
+      cpu.ret = 1;
+      return;
+    }
+    count = cpu.lo;
+  }
+}
+
 export interface ReadWriteSemaphore extends ReadWriteLock {
   /** Result in cpu.ret: 1 = taken. */
   tryAcquireRead(cpu: Cpu, hi: number, lo: number): Program;
@@ -309,22 +327,7 @@ export function makeReadWriteSemaphore(
       }
     },
 
-    *tryAcquireRead(cpu, hi, lo) {
-      let count = 0;
-      cpu.ret = 0;
-      while ((count & READ_FAILED) === 0) {
-        const fresh = count + READER;
-        while (!cpu.cas32(hi, lo + Semaphore.Count, count, fresh, Order.Acquire)) yield;
-        if (cpu.ok) {
-          yield* setReaderOwned(cpu, hi, lo, cpu.id);
-          noteTried(cpu, hi, lo);
-          noteReadAcquired(cpu, hi, lo, false);
-          cpu.ret = 1;
-          return;
-        }
-        count = cpu.lo;
-      }
-    },
+    tryAcquireRead,
 
     *downgrade(cpu, hi, lo) {
       noteReleased(cpu, hi, lo);

@@ -31,10 +31,11 @@ export class HeldLocks {
     let at = this.#count - 1;
     while (at >= 0 && (this.#hi[at] !== hi || this.#lo[at] !== lo)) at--;
     if (at < 0) return;
-    this.#hi.copyWithin(at, at + 1, this.#count);
-    this.#lo.copyWithin(at, at + 1, this.#count);
-    this.#shared.copyWithin(at, at + 1, this.#count);
     this.#count--;
+    if (at === this.#count) return;
+    this.#hi.copyWithin(at, at + 1, this.#count + 1);
+    this.#lo.copyWithin(at, at + 1, this.#count + 1);
+    this.#shared.copyWithin(at, at + 1, this.#count + 1);
   }
 
   /** "kvm->mmu_lock, mm->mmap_lock (read)"; '' if none. `name` takes a linear-map address. */

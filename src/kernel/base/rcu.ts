@@ -19,23 +19,27 @@ import { ownWord, RcuCpu } from './rcu-state.ts';
 
 /** rcu_read_lock: nests. */
 export function* rcuReadLock(cpu: Cpu): Program {
-  const hi = cpu.perCpuHi(cpu.id);
+  while (!rcuReadDepth(cpu)) yield;
+  const depth = cpu.ret;
+  while (!rcuNest(cpu, depth)) yield;
+}
+
+/** The second access of rcuReadLock; `depth` = what rcuReadDepth found. */
+export function rcuNest(cpu: Cpu, depth: number): boolean {
   const nesting = ownWord(cpu, RcuCpu.Nesting);
-  while (!cpu.load32(hi, nesting, Order.Relaxed)) yield;
-  const depth = cpu.lo;
-  while (!cpu.store32(hi, nesting, depth + 1, Order.Relaxed)) yield;
+  if (!cpu.store32(cpu.perCpuHi(cpu.id), nesting, depth + 1, Order.Relaxed)) return false;
   if (depth === 0) cpu.event(EventKind.RcuReadLock, 0, 0);
+  return true;
 }
 
 /** rcu_read_unlock. */
 export function* rcuReadUnlock(cpu: Cpu): Program {
-  const hi = cpu.perCpuHi(cpu.id);
-  const nesting = ownWord(cpu, RcuCpu.Nesting);
-  while (!cpu.load32(hi, nesting, Order.Relaxed)) yield;
-  const depth = cpu.lo;
+  while (!rcuReadDepth(cpu)) yield;
+  const depth = cpu.ret;
   assert(depth > 0, 'rcu_read_unlock() without rcu_read_lock()');
   if (depth === 1) cpu.event(EventKind.RcuReadUnlock, 0, 0);
-  while (!cpu.store32(hi, nesting, depth - 1, Order.Release)) yield;
+  const nesting = ownWord(cpu, RcuCpu.Nesting);
+  while (!cpu.store32(cpu.perCpuHi(cpu.id), nesting, depth - 1, Order.Release)) yield;
 }
 
 /** ret = depth of read-side sections of this CPU. */

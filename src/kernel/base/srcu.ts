@@ -71,12 +71,24 @@ function countersLo(cpu: Cpu, domain: SrcuDomain, owner: number): number {
 
 /** srcu_read_lock: ret = the index that srcuReadUnlock wants back. */
 export function* srcuReadLock(cpu: Cpu, domain: SrcuDomain): Program {
-  while (!cpu.load32(domain.hi, domain.lo + Domain.Index, Order.Acquire)) yield;
-  const index = cpu.lo & 1;
+  while (!srcuReadIndex(cpu, domain)) yield;
+  const index = cpu.ret;
+  while (!srcuCountReader(cpu, domain, index)) yield;
+  cpu.ret = index;
+}
+
+/** The first access of srcuReadLock: ret = the index of this time. */
+export function srcuReadIndex(cpu: Cpu, domain: SrcuDomain): boolean {
+  if (!cpu.load32(domain.hi, domain.lo + Domain.Index, Order.Acquire)) return false;
+  cpu.ret = cpu.lo & 1;
+  return true;
+}
+
+/** The second one: counts this CPU in. */
+export function srcuCountReader(cpu: Cpu, domain: SrcuDomain, index: number): boolean {
   const own = cpu.perCpuHi(cpu.id);
   const entries = countersLo(cpu, domain, cpu.id) + ENTRIES + index * 4;
-  while (!cpu.add32(own, entries, 1, Order.SequentiallyConsistent)) yield;
-  cpu.ret = index;
+  return cpu.add32(own, entries, 1, Order.SequentiallyConsistent);
 }
 
 /** srcu_read_unlock. */

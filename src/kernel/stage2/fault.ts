@@ -16,13 +16,13 @@ import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { FaultKind, Fence } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
 import { Counter, Metric } from '../../metrics/definition.ts';
-import { invalidateMustRetry, invalidateSnapshot } from '../../sync/invalidate-sequence.ts';
+import { invalidateInProgress, invalidateSnapshot } from '../../sync/invalidate-sequence.ts';
 import { PERM_EXEC, PERM_READ, PERM_WRITE } from '../../translation/descriptors.ts';
 import { LAST_LEVEL, levelShift } from '../../translation/granule.ts';
 import { s2AttributesHi, s2AttributesLo } from '../../translation/stage2-descriptors.ts';
 import { EAGAIN } from '../base/errno.ts';
 import { fillMemcache, memcacheObjects } from '../base/memcache.ts';
-import { srcuReadLock, srcuReadUnlock } from '../base/srcu.ts';
+import { srcuCountReader, srcuReadIndex, srcuReadUnlock } from '../base/srcu.ts';
 import { addressOf, alignDown, powerOfTwo } from './address.ts';
 import { markPageDirty } from './dirty-bitmap.ts';
 import { mappingShift } from './mapping-size.ts';
@@ -63,8 +63,10 @@ export function* handleGuestAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu): Program {
     kind === FaultKind.Permission ||
     kind === FaultKind.AccessFlag;
   if (!known) throw unexpectedFault(cpu, vm, kind, level, ipa);
-  yield* srcuReadLock(cpu, vm.image.srcu);
+  // srcu_read_lock.
+  while (!srcuReadIndex(cpu, vm.image.srcu)) yield;
   const srcuIndex = cpu.ret;
+  while (!srcuCountReader(cpu, vm.image.srcu, srcuIndex)) yield;
   while (!readActiveSet(cpu, vm.kvmHi, vm.field.memslots)) yield;
   yield* findSlot(cpu, vm.image.memslots, cpu.ret, ipa / vm.pageBytes);
   if (cpu.ret < 0) {
@@ -130,7 +132,7 @@ function* handleAccessFault(cpu: Cpu, vm: Vm, ipa: number): Program {
 }
 
 function* userMemAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu, fault: Fault): Program {
-  const { slot, ipa, offset, permission, write, logging, granuleShift } = fault;
+  const { slot, ipa, offset, permission, write, logging } = fault;
   const { image, found } = vcpu;
   if (vm.options.writeProtect === 'lockless' && permission && write && logging) {
     yield* unprotectLockless(cpu, vm, slot, ipa);
@@ -164,31 +166,7 @@ function* userMemAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu, fault: Fault): Program {
   // Under logging a read must not open the page for writes that nobody would notice.
   const writable = found.writable && (write || !logging);
 
-  const shared = sharesLock(vm, fault);
-  cpu.begin(Metric.FaultLockWait);
-  yield* lockMmu(cpu, vm, shared);
-  cpu.end(Metric.FaultLockWait);
-  yield* invalidateMustRetry(cpu, vm.kvmHi, vm.field.invalidate, sequence);
-  const mustRetry = cpu.ret !== 0;
-  let result = 0;
-  if (mustRetry) {
-    cpu.count(Counter.NotifierRetries, 1);
-    result = -EAGAIN;
-  } else {
-    cpu.begin(Metric.FaultWalk);
-    cpu.spend(Cost.StageTwoWalk);
-    yield* mapOrRelax(cpu, vm, vcpu, fault, writable, granuleShift);
-    result = cpu.ret;
-    cpu.end(Metric.FaultWalk);
-  }
-  yield* releasePage(cpu, found, result === 0 && writable);
-  yield* unlockMmu(cpu, vm, shared);
-  if (result === -EAGAIN) {
-    cpu.count(Counter.FaultsRetried, 1);
-    return;
-  }
-  if (result !== 0) throw new BugError(`user_mem_abort ends with ${result}`);
-  if (writable && logging) while (!markPageDirty(cpu, slot, offset)) yield;
+  yield* mapFault(cpu, vm, vcpu, fault, writable, sequence);
 }
 
 function outOfMemory(cpu: Cpu, vm: Vm, what: string): UserError {
@@ -206,30 +184,80 @@ function sharesLock(vm: Vm, fault: Fault): boolean {
   return fault.logging && fault.permission && fault.write && pageGranule;
 }
 
-/** The last part of user_mem_abort under mmu_lock. Result in cpu.ret. */
-function* mapOrRelax(
+/** The part of user_mem_abort from mmu_lock on; `sequence`: of before the page was looked up. */
+function* mapFault(
   cpu: Cpu,
   vm: Vm,
   vcpu: Vcpu,
   fault: Fault,
   writable: boolean,
-  granuleShift: number,
+  sequence: number,
 ): Program {
-  const { slot, ipa, offset, permission, execute, logging } = fault;
-  const { found, image } = vcpu;
-  const modes = vm.options.faults === 'parallel' ? Walk.Shared : 0;
-  const hit = permission ? granuleShift : 0;
-  while (!mappingShift(cpu, vm, slot, offset, logging, hit, found.entry)) yield;
-  const shift = cpu.ret;
-  const bytes = powerOfTwo(shift);
-  let permissions = PERM_READ;
-  if (writable) permissions |= PERM_WRITE;
-  if (execute || vm.dic) permissions |= PERM_EXEC;
-  if (permission && shift === granuleShift) {
-    yield* relaxPermissions(cpu, vm, ipa, permissions, modes);
-    if (cpu.ret === 0) cpu.count(Counter.FaultsRelaxed, 1);
+  const { slot, offset, permission, logging, granuleShift } = fault;
+  const { found } = vcpu;
+  const { kvmHi, field } = vm;
+  const shared = sharesLock(vm, fault);
+  cpu.begin(Metric.FaultLockWait);
+  yield* lockMmu(cpu, vm, shared);
+  cpu.end(Metric.FaultLockWait);
+  // mmu_invalidate_retry.
+  while (!invalidateInProgress(cpu, kvmHi, field.invalidate)) yield;
+  let mustRetry = cpu.lo !== 0;
+  if (!mustRetry) {
+    while (!cpu.fence(Fence.DmbIshLd)) yield;
+    while (!invalidateSnapshot(cpu, kvmHi, field.invalidate)) yield;
+    mustRetry = cpu.lo !== sequence;
+  }
+  let result = -EAGAIN;
+  if (mustRetry) {
+    cpu.count(Counter.NotifierRetries, 1);
+  } else {
+    cpu.begin(Metric.FaultWalk);
+    cpu.spend(Cost.StageTwoWalk);
+    const hit = permission ? granuleShift : 0;
+    while (!mappingShift(cpu, vm, slot, offset, logging, hit, found.entry)) yield;
+    const shift = cpu.ret;
+    const permissions = permissionsOf(vm, fault, writable);
+    const modes = vm.options.faults === 'parallel' ? Walk.Shared : 0;
+    if (permission && shift === granuleShift) {
+      yield* relaxPermissions(cpu, vm, fault.ipa, permissions, modes);
+    } else {
+      yield* mapFrame(cpu, vm, vcpu, fault, shift, permissions, modes);
+    }
+    result = cpu.ret;
+    cpu.end(Metric.FaultWalk);
+  }
+  yield* releasePage(cpu, found, result === 0 && writable);
+  yield* unlockMmu(cpu, vm, shared);
+  if (result === -EAGAIN) {
+    cpu.count(Counter.FaultsRetried, 1);
     return;
   }
+  if (result !== 0) throw new BugError(`user_mem_abort ends with ${result}`);
+  if (writable && logging) while (!markPageDirty(cpu, slot, offset)) yield;
+}
+
+/** PERM_* of the new mapping. */
+function permissionsOf(vm: Vm, fault: Fault, writable: boolean): number {
+  let permissions = PERM_READ;
+  if (writable) permissions |= PERM_WRITE;
+  if (fault.execute || vm.dic) permissions |= PERM_EXEC;
+  return permissions;
+}
+
+/** Maps 2^shift bytes of the frame that was found. Result in cpu.ret. */
+function* mapFrame(
+  cpu: Cpu,
+  vm: Vm,
+  vcpu: Vcpu,
+  fault: Fault,
+  shift: number,
+  permissions: number,
+  modes: number,
+): Program {
+  const { ipa, permission } = fault;
+  const { found, image } = vcpu;
+  const bytes = powerOfTwo(shift);
   const lockless = vm.options.writeProtect === 'lockless' && found.writable;
   const request = {
     physical: alignDown(found.physical, bytes),
@@ -244,5 +272,4 @@ function* mapOrRelax(
   // The block was split without a flush: only the page's permissions are left to change, and the
   // old entry of the block, which may be in this CPU's TLB for good, has to go.
   yield* relaxPermissions(cpu, vm, ipa, permissions, modes);
-  if (cpu.ret === 0) cpu.count(Counter.FaultsRelaxed, 1);
 }

@@ -19,7 +19,7 @@ import {
   levelShift,
 } from '../../translation/granule.ts';
 import { EAGAIN, ERANGE } from '../base/errno.ts';
-import { rcuReadLock, rcuReadUnlock } from '../base/rcu.ts';
+import { rcuNest, rcuReadDepth, rcuReadUnlock } from '../base/rcu.ts';
 import { alignDown, alignUp, powerOfTwo } from './address.ts';
 import type { Vm } from './vm.ts';
 
@@ -62,27 +62,13 @@ export interface Walker {
 }
 
 /** Walks [ipa, ipa + bytes) from the VM's current root. Result in cpu.ret. */
-export function* walkTables(cpu: Cpu, vm: Vm, ipa: number, bytes: number, walker: Walker): Program {
-  const { granule } = vm;
+export function walkTables(cpu: Cpu, vm: Vm, ipa: number, bytes: number, walker: Walker): Program {
+  const { granule, startLevel } = vm;
   const start = alignDown(ipa, vm.pageBytes);
   const end = alignUp(start + bytes, vm.pageBytes);
-  if (end > powerOfTwo(vm.ipaBits)) {
-    cpu.ret = -ERANGE;
-    return;
-  }
-  const shared = (walker.flags & Walk.Shared) !== 0;
-  if (shared) yield* rcuReadLock(cpu);
-  while (!cpu.load64(vm.kvmHi, vm.field.pgd, Order.Relaxed)) yield;
-  const rootHi = cpu.hi | LINEAR_MAP_HI;
-  const rootLo = cpu.lo;
-  const level = vm.startLevel;
-  const entriesShift = vm.ipaBits - levelShift(granule, level);
-  yield* walkSubtree(cpu, granule, rootHi, rootLo, level, entriesShift, start, end, walker);
-  if (shared) {
-    const result = cpu.ret;
-    yield* rcuReadUnlock(cpu);
-    cpu.ret = result;
-  }
+  const entriesShift = vm.ipaBits - levelShift(granule, startLevel);
+  const visit = newVisit(0, 0, startLevel, walker.flags, start, end);
+  return walk(cpu, vm, granule, visit, entriesShift, walker);
 }
 
 /** Walks a table that no root points to; input addresses count from 0. */
@@ -96,102 +82,135 @@ export function walkUnlinked(
 ): Program {
   const { entriesShift } = granule;
   const bytes = powerOfTwo(entriesShift + levelShift(granule, level));
-  return walkSubtree(cpu, granule, tableHi, tableLo, level, entriesShift, 0, bytes, walker);
+  const visit = newVisit(tableHi, tableLo, level, walker.flags, 0, bytes);
+  return walk(cpu, null, granule, visit, entriesShift, walker);
 }
 
-/** The loop: descends into tables, returns to their parents, stops at the first error. */
-function* walkSubtree(
+/**
+ * The walk: descends into tables, returns to their parents, stops at the first error. `visit` is at
+ * the first entry of the top table, or, with a VM, that table is still to be found.
+ */
+function* walk(
   cpu: Cpu,
+  vm: Vm | null,
   granule: Granule,
-  tableHi: number,
-  tableLo: number,
-  topLevel: number,
+  visit: Visit,
   topEntriesShift: number,
-  start: number,
-  end: number,
   walker: Walker,
 ): Program {
-  const { flags } = walker;
-  const visit = newVisit(tableHi, tableLo, topLevel, flags, start, end);
-  /** Entries left in the table. */
-  let remaining = enterTable(visit, start, levelShift(granule, topLevel), 1 << topEntriesShift);
+  const { flags, startIpa, endIpa, level: topLevel } = visit;
+  const shared = vm !== null && (flags & Walk.Shared) !== 0;
+  if (vm !== null) {
+    if (endIpa > powerOfTwo(vm.ipaBits)) {
+      cpu.ret = -ERANGE;
+      return;
+    }
+    if (shared) {
+      // rcu_read_lock.
+      while (!rcuReadDepth(cpu)) yield;
+      const depth = cpu.ret;
+      while (!rcuNest(cpu, depth)) yield;
+    }
+    while (!readRoot(cpu, vm, visit)) yield;
+  }
+  let remaining = enterTable(visit, startIpa, levelShift(granule, topLevel), topEntriesShift);
   /** The entries that the walk went down by, and what is left of their tables. */
   const parents: number[] = [];
-  let ipa = start;
+  let ipa = startIpa;
+  let result = 0;
   for (;;) {
-    const { level } = visit;
-    if (ipa >= end || remaining === 0) {
-      if (level === topLevel) break;
-      remaining = leaveTable(visit, parents) - 1;
+    if (ipa >= endIpa || remaining === 0) {
+      if (visit.level === topLevel) break;
+      remaining = ascend(visit, parents, granule, ipa) - 1;
       if ((flags & Walk.TablePost) !== 0) {
-        const bytes = powerOfTwo(levelShift(granule, visit.level));
-        visit.ipa = Math.max(start, alignDown(ipa - 1, bytes));
         const after = walker.visit(cpu, visit, Walk.TablePost);
         if (after !== null) {
           yield after;
-          if (endsWalk(cpu.ret, flags)) return;
+          result = errorOf(cpu.ret, flags);
+          if (result !== 0) break;
         }
       }
       visit.entryLo = (visit.entryLo + DESCRIPTOR_BYTES) | 0;
       continue;
     }
     visit.ipa = ipa;
-    while (!cpu.load64(visit.entryHi, visit.entryLo, Order.Acquire)) yield;
-    noteEntry(visit, cpu);
-    const kind = isTable(cpu.lo, level) ? Walk.TablePre : Walk.Leaf;
+    while (!readEntry(cpu, visit)) yield;
+    const kind = isTable(visit.oldLo, visit.level) ? Walk.TablePre : Walk.Leaf;
     if ((flags & kind) !== 0) {
-      const callback = walker.visit(cpu, visit, kind);
-      if (callback !== null) {
-        yield callback;
-        if (endsWalk(cpu.ret, flags)) return;
+      const program = walker.visit(cpu, visit, kind);
+      if (program !== null) {
+        yield program;
+        result = errorOf(cpu.ret, flags);
+        if (result !== 0) break;
       }
       // Descend into what is there now: the walker may have put a table in place, or taken it out.
-      while (!cpu.load64(visit.entryHi, visit.entryLo, Order.Acquire)) yield;
-      noteEntry(visit, cpu);
+      while (!readEntry(cpu, visit)) yield;
     }
-    const shift = levelShift(granule, level);
-    if (!isTable(visit.oldLo, level)) {
-      const bytes = powerOfTwo(shift);
+    if (isTable(visit.oldLo, visit.level)) {
+      remaining = descend(visit, parents, granule, remaining);
+    } else {
+      const bytes = powerOfTwo(levelShift(granule, visit.level));
       ipa = alignDown(ipa, bytes) + bytes;
       visit.entryLo = (visit.entryLo + DESCRIPTOR_BYTES) | 0;
       remaining--;
-      continue;
     }
-    assert(level < LAST_LEVEL, 'a walk went below the last level');
-    parents.push(visit.entryHi, visit.entryLo, visit.oldHi, visit.oldLo, remaining);
-    visit.level = level + 1;
-    visit.entryHi = outputHi(visit.oldHi, granule.shift) | LINEAR_MAP_HI;
-    visit.entryLo = outputLo(visit.oldLo, granule.shift);
-    remaining = enterTable(visit, ipa, levelShift(granule, level + 1), 1 << granule.entriesShift);
   }
-  cpu.ret = 0;
+  if (shared) yield* rcuReadUnlock(cpu);
+  cpu.ret = result;
 }
 
-/** Back to the entry that led to this table; entries left from there. */
-function leaveTable(visit: Visit, parents: number[]): number {
+/** Into the table of this entry, to the entry for its address; entries left from there. */
+function descend(visit: Visit, parents: number[], granule: Granule, remaining: number): number {
+  assert(visit.level < LAST_LEVEL, 'a walk went below the last level');
+  parents.push(visit.entryHi, visit.entryLo, visit.oldHi, visit.oldLo, remaining);
+  visit.level++;
+  visit.entryHi = outputHi(visit.oldHi, granule.shift) | LINEAR_MAP_HI;
+  visit.entryLo = outputLo(visit.oldLo, granule.shift);
+  return enterTable(visit, visit.ipa, levelShift(granule, visit.level), granule.entriesShift);
+}
+
+/** Back to the entry that led to this table; entries left from there. `ipa`: behind the table. */
+function ascend(visit: Visit, parents: number[], granule: Granule, ipa: number): number {
   const remaining = parents.pop()!;
   visit.oldLo = parents.pop()!;
   visit.oldHi = parents.pop()!;
   visit.entryLo = parents.pop()!;
   visit.entryHi = parents.pop()!;
   visit.level--;
+  const bytes = powerOfTwo(levelShift(granule, visit.level));
+  visit.ipa = Math.max(visit.startIpa, alignDown(ipa - 1, bytes));
   return remaining;
 }
 
 /**
  * Moves a visit from the start of its table to the entry for an address; entries left from there.
  */
-function enterTable(visit: Visit, ipa: number, shift: number, entries: number): number {
+function enterTable(visit: Visit, ipa: number, shift: number, entriesShift: number): number {
+  const entries = 1 << entriesShift;
   const entry = Math.floor(ipa / powerOfTwo(shift));
   const index = entry - alignDown(entry, entries);
   visit.entryLo = (visit.entryLo + index * DESCRIPTOR_BYTES) | 0;
   return entries - index;
 }
 
-/** kvm_pgtable_walk_continue, negated. */
-function endsWalk(result: number, flags: number): boolean {
-  if (result === -EAGAIN) return (flags & Walk.HandleFault) !== 0;
-  return result !== 0;
+/** The visit is at the first entry of the VM's current root. */
+function readRoot(cpu: Cpu, vm: Vm, visit: Visit): boolean {
+  if (!cpu.load64(vm.kvmHi, vm.field.pgd, Order.Relaxed)) return false;
+  visit.entryHi = cpu.hi | LINEAR_MAP_HI;
+  visit.entryLo = cpu.lo;
+  return true;
+}
+
+function readEntry(cpu: Cpu, visit: Visit): boolean {
+  if (!cpu.load64(visit.entryHi, visit.entryLo, Order.Acquire)) return false;
+  visit.oldHi = cpu.hi;
+  visit.oldLo = cpu.lo;
+  return true;
+}
+
+/** kvm_pgtable_walk_continue, negated: the result of a visit if it ends the walk, else 0. */
+function errorOf(result: number, flags: number): number {
+  return result === -EAGAIN && (flags & Walk.HandleFault) === 0 ? 0 : result;
 }
 
 function newVisit(
@@ -203,9 +222,4 @@ function newVisit(
   endIpa: number,
 ): Visit {
   return { entryHi, entryLo, oldHi: 0, oldLo: 0, ipa: 0, startIpa, endIpa, level, flags };
-}
-
-function noteEntry(visit: Visit, cpu: Cpu): void {
-  visit.oldHi = cpu.hi;
-  visit.oldLo = cpu.lo;
 }

@@ -13,7 +13,7 @@
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { EventKind, Fence } from '../../cpu/operations.ts';
-import { Metric } from '../../metrics/definition.ts';
+import { Counter, Metric } from '../../metrics/definition.ts';
 import {
   isValid,
   outputHi,
@@ -102,6 +102,7 @@ export function* relaxPermissions(
     else yield* flushIpa(cpu, vm, ipa);
     cpu.end(Metric.FaultTlbi);
   }
+  if (result === 0) cpu.count(Counter.FaultsRelaxed, 1);
   cpu.ret = result;
 }
 

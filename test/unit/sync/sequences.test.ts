@@ -10,7 +10,7 @@ import { type Address, toLinear } from '../../../src/memory/physical-address.ts'
 import {
   invalidateBegin,
   invalidateEnd,
-  invalidateMustRetry,
+  invalidateInProgress,
   invalidateSnapshot,
 } from '../../../src/sync/invalidate-sequence.ts';
 import { queuedSpinLock, queuedSpinUnlock } from '../../../src/sync/qspinlock.ts';
@@ -95,8 +95,13 @@ describe('invalidate sequence', () => {
           yield* load(cpu, page);
           const found = cpu.lo;
           yield queuedSpinLock(cpu, lock.hi, lock.lo);
-          yield* invalidateMustRetry(cpu, sequence.hi, sequence.lo, seen);
-          const retry = cpu.ret === 1;
+          while (!invalidateInProgress(cpu, sequence.hi, sequence.lo)) yield;
+          let retry = cpu.lo !== 0;
+          if (!retry) {
+            while (!cpu.fence(Fence.DmbIshLd)) yield;
+            while (!invalidateSnapshot(cpu, sequence.hi, sequence.lo)) yield;
+            retry = cpu.lo !== seen;
+          }
           if (!retry) yield* store(cpu, mapping, found);
           while (!queuedSpinUnlock(cpu, lock.hi, lock.lo)) yield;
           if (!retry) return;
