@@ -13,7 +13,9 @@ import { assert } from '../base/assert.ts';
 export class EventQueue {
   time = new Float64Array(256);
   rank = new Uint8Array(256);
+  /** Tie hash; made when a tie asks for it, unless `hashed` says that it is there. */
   hash = new Int32Array(256);
+  hashed = new Uint8Array(256);
   kind = new Uint8Array(256);
   cpu = new Int32Array(256);
   hi = new Int32Array(256);
@@ -29,6 +31,21 @@ export class EventQueue {
   #size = 0;
   #free = -1;
   #used = 0;
+  readonly #firstPs: Float64Array;
+  readonly #slot: number;
+  #tieHash: (message: number) => number = () => 0;
+
+  /** Keeps the time of its earliest message (Infinity if none) in `firstPs[slot]`. */
+  constructor(firstPs: Float64Array = new Float64Array(1), slot = 0) {
+    this.#firstPs = firstPs;
+    this.#slot = slot;
+    firstPs[slot] = Number.POSITIVE_INFINITY;
+  }
+
+  /** How messages of one time and rank are told apart: few are, so the hash is made on demand. */
+  breakTiesBy(tieHash: (message: number) => number): void {
+    this.#tieHash = tieHash;
+  }
 
   get size(): number {
     return this.#size;
@@ -36,7 +53,7 @@ export class EventQueue {
 
   /** Time of the earliest message, Infinity if none. */
   earliest(): number {
-    return this.#size === 0 ? Number.POSITIVE_INFINITY : this.time[this.#heap[0]!]!;
+    return this.#firstPs[this.#slot]!;
   }
 
   /** A fresh record; the caller sets the fields, then pushes it. */
@@ -65,6 +82,7 @@ export class EventQueue {
       at = parent;
     }
     heap[at] = message;
+    if (at === 0) this.#firstPs[this.#slot] = this.time[message]!;
   }
 
   /** Takes the earliest message; it stays allocated until released. */
@@ -84,17 +102,31 @@ export class EventQueue {
       at = child;
     }
     heap[at] = last;
+    this.#firstPs[this.#slot] = size === 0 ? Number.POSITIVE_INFINITY : this.time[heap[0]!]!;
     return top;
   }
 
   #before(x: number, y: number): boolean {
     const tx = this.time[x]!;
     const ty = this.time[y]!;
-    if (tx !== ty) return tx < ty;
+    return tx === ty ? this.#beforeInTie(x, y) : tx < ty;
+  }
+
+  #beforeInTie(x: number, y: number): boolean {
     if (this.rank[x] !== this.rank[y]) return this.rank[x]! < this.rank[y]!;
-    if (this.hash[x] !== this.hash[y]) return this.hash[x]! < this.hash[y]!;
+    const hashX = this.#hashOf(x);
+    const hashY = this.#hashOf(y);
+    if (hashX !== hashY) return hashX < hashY;
     if (this.cpu[x] !== this.cpu[y]) return this.cpu[x]! < this.cpu[y]!;
     return this.lo[x]! < this.lo[y]!;
+  }
+
+  #hashOf(message: number): number {
+    if (this.hashed[message] === 0) {
+      this.hash[message] = this.#tieHash(message);
+      this.hashed[message] = 1;
+    }
+    return this.hash[message]!;
   }
 
   #grow(): void {
@@ -106,6 +138,7 @@ export class EventQueue {
     this.time = double(this.time, new Float64Array(length));
     this.rank = double(this.rank, new Uint8Array(length));
     this.hash = double(this.hash, new Int32Array(length));
+    this.hashed = double(this.hashed, new Uint8Array(length));
     this.kind = double(this.kind, new Uint8Array(length));
     this.cpu = double(this.cpu, new Int32Array(length));
     this.hi = double(this.hi, new Int32Array(length));

@@ -87,9 +87,10 @@ export class HomeTiming {
   snoop(cpu: number, start: number, paHi: number, paLo: number, place: number): void {
     const m = this.machine;
     const grid = m.gridPs;
-    const arrival = start + this.hopToCpu(cpu);
+    const hop = this.hopToCpu(cpu);
+    const arrival = start + hop;
     const next = (Math.floor(start / grid) + 1) * grid;
-    this.effectPs = Math.max(Math.floor(arrival / grid) * grid, next);
+    this.effectPs = hop < grid ? next : Math.max(Math.floor(arrival / grid) * grid, next);
     const spread = hash32(this.#seed, cpu, lineOf(paHi, paLo), start | 0) >>> 0;
     this.wakePs =
       Math.max(this.effectPs, arrival + place * m.snoopPs) +

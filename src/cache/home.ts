@@ -22,13 +22,23 @@ const Message = { WriteBack: 0, Line: 1, Request: 2 } as const;
 
 export class Home {
   readonly node: number;
-  readonly queue = new EventQueue();
+  readonly queue: EventQueue;
   readonly lines: LineService;
   readonly #seedLow: number;
   readonly #seedHigh: number;
+  /** Time of the message being served: a field, because V8 boxes doubles that are passed on. */
+  #now = 0;
 
-  constructor(node: number, machine: Machine, seed: number, port: HomePort) {
+  constructor(
+    node: number,
+    machine: Machine,
+    seed: number,
+    port: HomePort,
+    queue = new EventQueue(),
+  ) {
     this.node = node;
+    this.queue = queue;
+    queue.breakTiesBy((message) => this.#tieHash(message));
     [this.#seedLow, this.#seedHigh] = seedHalves(seed);
     this.lines = new LineService(node, machine, seed, port);
   }
@@ -54,7 +64,10 @@ export class Home {
     queue.a[message] = kind;
     queue.b[message] = hadCopy ? 1 : 0;
     queue.c[message] = bytes;
-    this.#enqueue(message, timePs);
+    queue.rank[message] = Message.Request;
+    queue.time[message] = timePs;
+    queue.hashed[message] = 0;
+    queue.push(message);
   }
 
   /** A victim arrives. */
@@ -66,17 +79,18 @@ export class Home {
     queue.hi[message] = paHi;
     queue.lo[message] = paLo;
     queue.a[message] = dirty ? 1 : 0;
-    this.#enqueue(message, timePs);
+    queue.rank[message] = Message.WriteBack;
+    queue.time[message] = timePs;
+    queue.hashed[message] = 0;
+    queue.push(message);
   }
 
-  #enqueue(message: number, timePs: number): void {
+  /** Treats CPUs alike, and differently at each time (ER-F1). */
+  #tieHash(message: number): number {
     const { queue } = this;
-    queue.rank[message] = queue.kind[message]!;
-    queue.time[message] = timePs;
     const line = lineOf(queue.hi[message]!, queue.lo[message]!);
-    const time = (timePs | 0) ^ this.#seedHigh;
-    queue.hash[message] = hash32(this.#seedLow ^ this.node, line, queue.cpu[message]!, time);
-    queue.push(message);
+    const time = (queue.time[message]! | 0) ^ this.#seedHigh;
+    return hash32(this.#seedLow ^ this.node, line, queue.cpu[message]!, time);
   }
 
   /** Serves everything that is due before `untilPs`. */
@@ -84,33 +98,33 @@ export class Home {
     const { queue } = this;
     while (queue.earliest() < untilPs) {
       const message = queue.pop();
-      const now = queue.time[message]!;
+      this.#now = queue.time[message]!;
       switch (queue.kind[message]) {
         case Message.WriteBack:
-          this.#takeWriteBack(message, now);
+          this.#takeWriteBack(message);
           queue.release(message);
           break;
         case Message.Line:
-          this.#lineIsFree(queue.a[message]!, now);
+          this.#lineIsFree(queue.a[message]!);
           queue.release(message);
           break;
         default:
-          if (queue.earliest() === now) queue.ties++;
-          if (queue.a[message] === RequestKind.Page) this.#servePage(message, now);
-          else this.#arrive(message, now);
+          if (queue.earliest() === this.#now) queue.ties++;
+          if (queue.a[message] === RequestKind.Page) this.#servePage(message);
+          else this.#arrive(message);
       }
     }
   }
 
-  #arrive(message: number, now: number): void {
+  #arrive(message: number): void {
     const { queue } = this;
     const { directory } = this.lines;
     const line = lineOf(queue.hi[message]!, queue.lo[message]!);
     let record = directory.find(line);
     if (record < 0) record = directory.create(line);
     const tail = directory.fifoTail(record);
-    if (tail < 0 && this.#readyAt(record, message) <= now) {
-      this.#serveRequest(record, message, now);
+    if (tail < 0 && this.#isReady(record, message)) {
+      this.#serveRequest(record, message);
       return;
     }
     queue.next[message] = -1;
@@ -124,7 +138,7 @@ export class Home {
   }
 
   /** The head of a line's FIFO may be servable: serves all heads that are ready now. */
-  #lineIsFree(line: number, now: number): void {
+  #lineIsFree(line: number): void {
     const { queue } = this;
     const { directory } = this.lines;
     const record = directory.find(line);
@@ -132,41 +146,40 @@ export class Home {
     for (;;) {
       const head = directory.fifoHead(record);
       if (head < 0) {
-        this.#dropIfSilent(record, now);
+        this.#dropIfSilent(record);
         return;
       }
-      const ready = this.#readyAt(record, head);
-      if (ready > now) {
-        this.#wakeLine(line, ready);
+      if (!this.#isReady(record, head)) {
+        this.#wakeLine(line, this.#readyAt(record, head));
         return;
       }
       const rest = queue.next[head]!;
       directory.setFifo(record, rest, rest < 0 ? -1 : directory.fifoTail(record));
-      this.#serveRequest(record, head, now);
+      this.#serveRequest(record, head);
     }
   }
 
-  #serveRequest(record: number, message: number, now: number): void {
+  #serveRequest(record: number, message: number): void {
     const { queue } = this;
     const { directory } = this.lines;
     const hi = queue.hi[message]!;
     const lo = queue.lo[message]!;
     const kind = queue.a[message]! as RequestKind;
     const hadCopy = queue.b[message] === 1;
-    this.lines.serve(record, queue.cpu[message]!, hi, lo, kind, hadCopy, now);
+    this.lines.serve(record, queue.cpu[message]!, hi, lo, kind, hadCopy, this.#now);
     queue.release(message);
     if (kind !== RequestKind.Flush || directory.fifoHead(record) >= 0) return;
     // The record must outlive the losses under way; then it says nothing and goes.
     this.#wakeLine(directory.lineOf(record), directory.freeExclusive(record));
   }
 
-  #servePage(message: number, now: number): void {
+  #servePage(message: number): void {
     const { queue } = this;
     const { directory } = this.lines;
     const hi = queue.hi[message]!;
     const lo = queue.lo[message]!;
     const bytes = queue.c[message]!;
-    const free = this.lines.servePage(queue.cpu[message]!, hi, lo, bytes, now);
+    const free = this.lines.servePage(queue.cpu[message]!, hi, lo, bytes, this.#now);
     queue.release(message);
     for (let i = 0; i < this.lines.pageRecordCount; i++) {
       const record = this.lines.pageRecords[i]!;
@@ -185,7 +198,12 @@ export class Home {
     queue.a[message] = line;
     queue.time[message] = timePs;
     queue.hash[message] = 0;
+    queue.hashed[message] = 1;
     queue.push(message);
+  }
+
+  #isReady(record: number, message: number): boolean {
+    return this.#readyAt(record, message) <= this.#now;
   }
 
   #readyAt(record: number, message: number): number {
@@ -196,7 +214,7 @@ export class Home {
       : directory.freeExclusive(record);
   }
 
-  #takeWriteBack(message: number, now: number): void {
+  #takeWriteBack(message: number): void {
     const { queue } = this;
     const { directory } = this.lines;
     const line = lineOf(queue.hi[message]!, queue.lo[message]!);
@@ -204,15 +222,15 @@ export class Home {
     if (record < 0 || directory.owner(record) !== queue.cpu[message]) return;
     directory.setOwner(record, -1);
     // A clean victim is an address without data.
-    if (queue.a[message] === 1) this.lines.fillLlc(line, true, now);
-    this.#dropIfSilent(record, now);
+    if (queue.a[message] === 1) this.lines.fillLlc(line, true, this.#now);
+    this.#dropIfSilent(record);
   }
 
   /** A record that says nothing goes (ER-D11). */
-  #dropIfSilent(record: number, now: number): void {
+  #dropIfSilent(record: number): void {
     const { directory } = this.lines;
     if (directory.owner(record) >= 0 || directory.fifoHead(record) >= 0) return;
-    if (directory.hasSharers(record) || directory.freeExclusive(record) > now) return;
+    if (directory.hasSharers(record) || directory.freeExclusive(record) > this.#now) return;
     directory.drop(record);
   }
 }

@@ -51,8 +51,14 @@ export class LineService {
   #cpu = 0;
   #paHi = 0;
   #paLo = 0;
+  // Times are fields, because V8 boxes doubles that are passed on or returned.
+  /** Start of the service. */
+  #start = 0;
   /** Way back from the home to the CPU that asked. */
   #back = 0;
+  /** When the requester has the line; when the last acknowledgement is here. */
+  #grant = 0;
+  #ackAt = 0;
 
   constructor(node: number, machine: Machine, seed: number, port: HomePort) {
     this.#machine = machine;
@@ -84,46 +90,42 @@ export class LineService {
     this.#paHi = paHi;
     this.#paLo = paLo;
     this.#back = timing.hopToCpu(cpu);
-    const start = timing.takePort(directory.lineOf(record), now);
+    this.#start = timing.takePort(directory.lineOf(record), now);
     const owner = directory.owner(record);
     assert(owner !== cpu || kind === RequestKind.Flush, 'the owner of a line asks for it again');
     if (kind === RequestKind.Read || kind === RequestKind.Fetch) {
-      if (owner >= 0) this.#readFromOwner(record, start, owner);
-      else this.#readFromHome(record, start, kind === RequestKind.Fetch);
+      if (owner >= 0) this.#readFromOwner(record, owner);
+      else this.#readFromHome(record, kind === RequestKind.Fetch);
     } else if (kind === RequestKind.Flush) {
-      this.#flush(record, start);
+      this.#flush(record);
     } else if (owner >= 0) {
-      this.#takeFromOwner(record, start, owner);
+      this.#takeFromOwner(record, owner);
     } else {
-      this.#takeFromSharers(record, start, hadCopy, kind === RequestKind.WriteNoData);
+      this.#takeFromSharers(record, hadCopy, kind === RequestKind.WriteNoData);
     }
   }
 
-  #readFromOwner(record: number, start: number, owner: number): void {
+  #readFromOwner(record: number, owner: number): void {
     const { directory, timing } = this;
     const cpu = this.#cpu;
-    const grant = this.#transfer(record, start, owner, LossKind.Downgrade);
-    const dataHere = start + timing.transferPs(owner, cpu) + 2 * timing.hopToCpu(owner);
+    this.#transfer(record, owner, LossKind.Downgrade);
+    const grant = this.#grant;
+    const dataHere = this.#start + timing.transferPs(owner, cpu) + 2 * timing.hopToCpu(owner);
     directory.setOwner(record, -1);
     directory.addSharer(record, owner);
     directory.addSharer(record, cpu);
     directory.setFree(record, dataHere, Math.max(grant + this.#back, dataHere));
-    this.fillLlc(directory.lineOf(record), true, start);
-    this.#port.grant(
-      cpu,
-      grant,
-      LineState.Shared,
-      Source.Transfer,
-      this.#machine.nodeOfCpu[owner]!,
-    );
+    this.fillLlc(directory.lineOf(record), true, this.#start);
+    const from = this.#machine.nodeOfCpu[owner]!;
+    this.#port.grant(cpu, grant, LineState.Shared, Source.Transfer, from);
   }
 
-  #readFromHome(record: number, start: number, fetch: boolean): void {
+  #readFromHome(record: number, fetch: boolean): void {
     const { directory } = this;
     const cpu = this.#cpu;
     const line = directory.lineOf(record);
     const inLlc = this.llc.has(line);
-    const grant = this.#data(line, start, inLlc) + this.#back;
+    const grant = this.#data(line, this.#start, inLlc) + this.#back;
     const source = inLlc ? Source.LastLevel : Source.Memory;
     const free = grant + this.#back;
     if (directory.hasSharers(record) || fetch) {
@@ -138,27 +140,28 @@ export class LineService {
     }
   }
 
-  #takeFromOwner(record: number, start: number, owner: number): void {
+  #takeFromOwner(record: number, owner: number): void {
     const { directory } = this;
     const cpu = this.#cpu;
-    const grant = this.#transfer(record, start, owner, LossKind.Invalidate);
-    const free = grant + this.#back;
+    this.#transfer(record, owner, LossKind.Invalidate);
+    const free = this.#grant + this.#back;
     directory.setOwner(record, cpu);
     directory.setFree(record, free, free);
     const from = this.#machine.nodeOfCpu[owner]!;
-    this.#port.grant(cpu, grant, LineState.Exclusive, Source.Transfer, from);
+    this.#port.grant(cpu, this.#grant, LineState.Exclusive, Source.Transfer, from);
   }
 
   /** No owner. The home believes that the CPU has a copy only if it still lists it (ER-D6). */
-  #takeFromSharers(record: number, start: number, hadCopy: boolean, noData: boolean): void {
+  #takeFromSharers(record: number, hadCopy: boolean, noData: boolean): void {
     const { directory } = this;
     const cpu = this.#cpu;
     const line = directory.lineOf(record);
+    const start = this.#start;
     const upgrade = noData || (hadCopy && directory.shares(record, cpu));
     const inLlc = !upgrade && this.llc.has(line);
     const dataAt = upgrade ? start + this.#machine.upgradePs : this.#data(line, start, inLlc);
-    const ackAt = this.#invalidateSharers(record, start, cpu);
-    const grant = Math.max(dataAt, ackAt) + this.#back;
+    this.#invalidateSharers(record, cpu);
+    const grant = Math.max(dataAt, this.#ackAt) + this.#back;
     directory.clearSharers(record);
     directory.setOwner(record, cpu);
     directory.setFree(record, grant + this.#back, grant + this.#back);
@@ -167,13 +170,14 @@ export class LineService {
   }
 
   /** DC CIVAC: every copy goes, memory is up to date, nobody owns the line. */
-  #flush(record: number, start: number): void {
+  #flush(record: number): void {
     const { directory, timing } = this;
+    const start = this.#start;
     const hadOwner = directory.owner(record) >= 0;
-    const ackAt = this.#removeCopies(record, this.#paHi, this.#paLo, start);
+    this.#removeCopies(record, this.#paHi, this.#paLo);
     if (hadOwner) timing.takeChannel(start, 1);
     if (this.llc.remove(directory.lineOf(record))) timing.takeChannel(start, 1);
-    const grant = Math.max(ackAt, start + this.#machine.lookaheadPs) + this.#back;
+    const grant = Math.max(this.#ackAt, start + this.#machine.lookaheadPs) + this.#back;
     directory.setFree(record, grant + this.#back, grant + this.#back);
     this.#port.grant(this.#cpu, grant, LineState.Invalid, Source.None, timing.node);
   }
@@ -195,12 +199,14 @@ export class LineService {
     for (let i = 0; i < this.pageRecordCount; i++) {
       start = Math.max(start, directory.freeExclusive(pageRecords[i]!));
     }
+    this.#start = start;
     this.llc.removeRange(first, lines);
     let ackAt = start + this.#machine.lookaheadPs;
     for (let i = 0; i < this.pageRecordCount; i++) {
       const line = directory.lineOf(pageRecords[i]!);
       const hi = (paHi & ~63) | (line >>> 26);
-      ackAt = Math.max(ackAt, this.#removeCopies(pageRecords[i]!, hi, line << 6, start));
+      this.#removeCopies(pageRecords[i]!, hi, line << 6);
+      ackAt = Math.max(ackAt, this.#ackAt);
     }
     timing.takeChannel(start, lines);
     const grant = Math.max(ackAt, timing.channelFreePs) + this.#back;
@@ -231,42 +237,45 @@ export class LineService {
     }
   }
 
-  /** Removes every copy of a line; returns when the last answer is here. */
-  #removeCopies(record: number, paHi: number, paLo: number, start: number): number {
+  /** Removes every copy of a line; #ackAt: when the last answer is here. */
+  #removeCopies(record: number, paHi: number, paLo: number): void {
     const { directory, timing } = this;
     this.#paHi = paHi;
     this.#paLo = paLo;
-    let ackAt = this.#invalidateSharers(record, start, -1);
+    this.#invalidateSharers(record, -1);
     const owner = directory.owner(record);
     if (owner >= 0) {
-      this.#snoop(owner, start, LossKind.Invalidate, 0);
-      ackAt = Math.max(ackAt, start + this.#machine.lookaheadPs + 2 * timing.hopToCpu(owner));
+      this.#snoop(owner, LossKind.Invalidate, 0);
+      const answer = this.#start + this.#machine.lookaheadPs + 2 * timing.hopToCpu(owner);
+      this.#ackAt = Math.max(this.#ackAt, answer);
     }
     directory.setOwner(record, -1);
     directory.clearSharers(record);
-    return ackAt;
   }
 
-  /** Snoops the owner and returns when the line reaches the requester. */
-  #transfer(record: number, start: number, owner: number, kind: LossKind): number {
+  /** Snoops the owner; #grant: when the line reaches the requester. */
+  #transfer(record: number, owner: number, kind: LossKind): void {
     const { timing } = this;
     const m = this.#machine;
     const from = m.nodeOfCpu[owner]!;
     const to = m.nodeOfCpu[this.#cpu]!;
     const path = m.hopPs[from * m.nodeCount + to]!;
-    const effect = this.#snoop(owner, start, kind, 0);
-    let grant = start + timing.transferPs(owner, this.#cpu) + timing.hop(from) + path;
+    this.#snoop(owner, kind, 0);
+    let grant = this.#start + timing.transferPs(owner, this.#cpu) + timing.hop(from) + path;
     if (from !== to) {
       grant = timing.takeLink(to, grant + m.transferExtraPs[from * m.nodeCount + to]!);
     }
-    assert(grant >= effect + path, 'a grant precedes the loss plus the way to the winner');
+    this.#grant = grant;
+    if (grant < timing.effectPs + path) {
+      assert(false, 'a grant precedes the loss plus the way to the winner');
+    }
     this.#countTransfer(this.directory.lineOf(record), from === to);
-    return grant;
   }
 
-  /** Invalidates all sharers but one; returns when the last acknowledgement is here. */
-  #invalidateSharers(record: number, start: number, except: number): number {
+  /** Invalidates all sharers but one; #ackAt: when the last acknowledgement is here. */
+  #invalidateSharers(record: number, except: number): void {
     const { directory, timing } = this;
+    const start = this.#start;
     let ackAt = start;
     let snoops = 0;
     for (let word = 0; word < directory.sharerWords; word++) {
@@ -275,20 +284,20 @@ export class LineService {
         const cpu = word * 32 + 31 - Math.clz32(mask & -mask);
         mask &= mask - 1;
         if (cpu === except) continue;
-        this.#snoop(cpu, start, LossKind.Invalidate, snoops);
+        this.#snoop(cpu, LossKind.Invalidate, snoops);
         ackAt = Math.max(ackAt, start + this.#machine.lookaheadPs + 2 * timing.hopToCpu(cpu));
         snoops++;
       }
     }
-    return snoops === 0 ? start : ackAt + timing.fanOut(directory.lineOf(record), snoops);
+    if (snoops > 0) ackAt += timing.fanOut(directory.lineOf(record), snoops);
+    this.#ackAt = ackAt;
   }
 
-  /** Tells a CPU that it loses the line; returns the time of effect. */
-  #snoop(cpu: number, start: number, kind: LossKind, place: number): number {
+  /** Tells a CPU that it loses the line. */
+  #snoop(cpu: number, kind: LossKind, place: number): void {
     const { timing } = this;
-    timing.snoop(cpu, start, this.#paHi, this.#paLo, place);
+    timing.snoop(cpu, this.#start, this.#paHi, this.#paLo, place);
     this.#port.lose(cpu, timing.effectPs, this.#paHi, this.#paLo, kind, timing.wakePs);
-    return timing.effectPs;
   }
 
   /** When the data of a line may leave this home, from the last-level cache or memory. */

@@ -74,9 +74,9 @@ export class TagArray {
 
   /**
    * Puts a line that is not there as most recently used; the victim (an invalid way, else the least
-   * recently used) is chosen now, after the losses of this boundary (ER-D10).
+   * recently used) is chosen now, after the losses of this boundary (ER-D10). Returns its way.
    */
-  fill(paHi: number, paLo: number, state: number): void {
+  fill(paHi: number, paLo: number, state: number): number {
     const { tags, ways } = this;
     const base = ((paLo >>> 6) & this.setMask) * ways;
     let victim = base + ways - 1;
@@ -91,6 +91,7 @@ export class TagArray {
     if (this.victimState !== LineState.Invalid) this.#nameVictim(old, (paLo >>> 6) & this.setMask);
     for (let at = victim; at > base; at--) tags[at] = tags[at - 1]!;
     tags[base] = this.keyOf(paHi, paLo) | state;
+    return base;
   }
 
   /** Removes the line; returns the state it had. */

@@ -48,7 +48,7 @@ const Kind = { Issued: 0, Forwarded: 1 } as const;
 
 export class DvmAgent {
   readonly node: number;
-  readonly queue = new EventQueue();
+  readonly queue: EventQueue;
   readonly #machine: Machine;
   readonly #port: DvmPort;
   readonly #seed: number;
@@ -62,8 +62,14 @@ export class DvmAgent {
     seed: number,
     nodes: readonly number[],
     port: DvmPort,
+    queue = new EventQueue(),
   ) {
     this.node = node;
+    this.queue = queue;
+    queue.breakTiesBy((message) => {
+      const time = queue.time[message]! | 0;
+      return hash32(this.#seed, node, queue.cpu[message]!, time);
+    });
     this.#machine = machine;
     this.#port = port;
     this.#nodes = nodes;
@@ -149,7 +155,7 @@ export class DvmAgent {
     queue.b[message] = context;
     queue.c[message] = pages;
     queue.time[message] = atPs;
-    queue.hash[message] = hash32(this.#seed, this.node, cpu, atPs | 0);
+    queue.hashed[message] = 0;
     queue.push(message);
   }
 }

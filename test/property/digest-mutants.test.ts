@@ -9,11 +9,11 @@ import { Directory } from '../../src/cache/directory.ts';
 import { EventQueue } from '../../src/cache/event-queue.ts';
 import { Home } from '../../src/cache/home.ts';
 import { HomeTiming } from '../../src/cache/home-timing.ts';
-import { Calendar } from '../../src/engine/virtual/calendar.ts';
 import { CachedCpu } from '../../src/engine/virtual/cpu-cache.ts';
 import { InvalidatingCpu } from '../../src/engine/virtual/cpu-invalidation.ts';
 import { MaintenanceCpu } from '../../src/engine/virtual/cpu-maintenance.ts';
 import { Status } from '../../src/engine/virtual/cpu-state.ts';
+import { Roads } from '../../src/engine/virtual/roads.ts';
 import { VirtualCpu } from '../../src/engine/virtual/virtual-cpu.ts';
 import type { Machine } from '../../src/machine/machine.ts';
 import { DVM_SYNC } from '../../src/translation/dvm-agent.ts';
@@ -52,6 +52,7 @@ interface Insides {
   readonly kind: Uint8Array;
   readonly rank: Uint8Array;
   readonly hash: Int32Array;
+  readonly hashed: Uint8Array;
   readonly cpu: Int32Array;
   readonly hi: Int32Array;
   readonly lo: Int32Array;
@@ -111,7 +112,7 @@ const MUTANTS: readonly Mutant[] = [
   },
   {
     rule: 'losses count as pending (ER-T10)',
-    apply: () => mutate(Calendar, 'earliest', () => () => Number.POSITIVE_INFINITY),
+    apply: () => mutate(Roads, 'earliestEffectPs', () => () => Number.POSITIVE_INFINITY),
   },
   { rule: 'grants count as pending (ER-T10)', apply: () => keepsNextTime(CachedCpu, 'granted') },
   {
@@ -179,6 +180,7 @@ const MUTANTS: readonly Mutant[] = [
       mutate(EventQueue, 'push', (original) => {
         return function (message) {
           this.hash[message!] = 0;
+          this.hashed[message!] = 1;
           original.call(this, message!);
         };
       }),

@@ -21,6 +21,8 @@ export class Calendar {
   #free = -1;
   #used = 0;
   #count = 0;
+  /** First window that has an effect, Infinity if none. */
+  first = Number.POSITIVE_INFINITY;
 
   get count(): number {
     return this.#count;
@@ -40,12 +42,12 @@ export class Calendar {
     this.#next[entry] = this.#heads[slot]!;
     this.#heads[slot] = entry;
     this.#count++;
+    if (window < this.first) this.first = window;
     return entry;
   }
 
   /** First window that has an effect, Infinity if none; no effect is before `from`. */
-  earliest(from: number): number {
-    if (this.#count === 0) return Number.POSITIVE_INFINITY;
+  #earliest(from: number): number {
     let later = Number.POSITIVE_INFINITY;
     for (let window = from; window < from + RING; window++) {
       let entry = this.#heads[window % RING]!;
@@ -84,6 +86,9 @@ export class Calendar {
       entry = next;
     }
     this.#heads[slot] = kept;
+    if (window === this.first) {
+      this.first = this.#count === 0 ? Number.POSITIVE_INFINITY : this.#earliest(window + 1);
+    }
     return taken;
   }
 

@@ -7,7 +7,6 @@
  * within a window no other host thread touches it.
  */
 
-import { assert } from '../../base/assert.ts';
 import { LineState, RequestKind } from '../../cache/line-state.ts';
 import { Counter } from '../../metrics/definition.ts';
 import type { CpuEnvironment } from './cpu-core.ts';
@@ -55,7 +54,8 @@ export class AccessCpu extends InvalidatingCpu {
       const base = ((paLo >>> 6) & this.#l1SetMask) * this.#l1Ways;
       const key = ((paHi << this.#l1TagShiftHi) | (paLo >>> this.#l1TagShiftLo)) << 2;
       let entry = tags[base]!;
-      if ((entry & ~3) !== key) entry = this.#moveToFront(base, key);
+      // An empty way looks like the lowest tag.
+      if ((entry & ~3) !== key || entry === 0) entry = this.#moveToFront(base, key);
       if ((entry & 3) > write) {
         if (write === 1) tags[base] = entry | LineState.Modified;
         this.clock += this.l1LatencyPs;
@@ -69,6 +69,11 @@ export class AccessCpu extends InvalidatingCpu {
         }
         return true;
       }
+      this.noteAddress(aHi, aLo);
+      this.accessShift = this.pageShift;
+      this.accessPaHi = paHi;
+      this.accessPaLo = paLo;
+      return this.#accessL2(paHi, paLo, write);
     }
     return this.#accessSlow(aHi, aLo, write);
   }
@@ -112,20 +117,27 @@ export class AccessCpu extends InvalidatingCpu {
     const hi = this.accessPaHi;
     const lo = this.accessPaLo;
     const start = this.clock;
-    if (this.l1d.touch(hi, lo) > write) {
-      if (write === 1) this.l1d.setState(this.l1d.find(hi, lo), LineState.Modified);
-      this.clock += this.l1LatencyPs;
-      this.counters[Counter.L1Hits] = this.counters[Counter.L1Hits]! + 1;
-    } else {
-      const state = this.hitL2(hi, lo, write);
-      if (state === LineState.Invalid) {
-        this.setPhase(Phase.Translated);
-        this.ask(hi, lo, write === 1 ? this.missKind : RequestKind.Read, WaitFor.Data, 0);
-        return this.refuse();
-      }
-      this.copyToL1d(hi, lo, state);
-      this.counters[Counter.L2Hits] = this.counters[Counter.L2Hits]! + 1;
+    if (this.l1d.touch(hi, lo) <= write) return this.#accessL2(hi, lo, write);
+    if (write === 1) this.l1d.setState(this.l1d.find(hi, lo), LineState.Modified);
+    this.clock += this.l1LatencyPs;
+    this.counters[Counter.L1Hits] = this.counters[Counter.L1Hits]! + 1;
+    this.setPhase(Phase.None);
+    this.#locate(hi, lo);
+    if (this.environment.witness !== null) this.testifyAt(hi, lo, write, start);
+    return true;
+  }
+
+  /** The L1D does not have the line, or not with the rights: the L2, or a request to the home. */
+  #accessL2(hi: number, lo: number, write: number): boolean {
+    const start = this.clock;
+    const state = this.hitL2(hi, lo, write);
+    if (state === LineState.Invalid) {
+      this.setPhase(Phase.Translated);
+      this.ask(hi, lo, write === 1 ? this.missKind : RequestKind.Read, WaitFor.Data, 0);
+      return this.refuse();
     }
+    this.copyToL1d(hi, lo, state);
+    this.counters[Counter.L2Hits] = this.counters[Counter.L2Hits]! + 1;
     this.setPhase(Phase.None);
     this.#locate(hi, lo);
     if (this.environment.witness !== null) this.testifyAt(hi, lo, write, start);
@@ -137,19 +149,13 @@ export class AccessCpu extends InvalidatingCpu {
     this.setPhase(Phase.None);
     const hi = this.accessPaHi;
     const lo = this.accessPaLo;
-    if (write === 1) this.#dirty(hi, lo);
+    if (write === 1) this.l1d.setState(this.grantedWay, LineState.Modified);
     if (this.environment.witness !== null) this.testifyAt(hi, lo, write, this.clock);
     this.clock += 1;
     if (this.stallUntil > this.clock) this.clock = this.stallUntil;
     this.grantedAt = this.clock;
     this.#locate(hi, lo);
     return true;
-  }
-
-  #dirty(hi: number, lo: number): void {
-    const l1 = this.l1d.find(hi, lo);
-    assert(l1 >= 0, 'a granted line is in the L1D');
-    this.l1d.setState(l1, LineState.Modified);
   }
 
   #locate(paHi: number, paLo: number): void {

@@ -27,6 +27,10 @@ export class CachedCpu extends CpuCore {
   protected requestHi = 0;
   protected requestLo = 0;
   protected waitFor: number = WaitFor.Data;
+  /** What hitL2 found, before it looked at rights. */
+  #stateInL2: number = LineState.Invalid;
+  /** Index in the L1D of the line granted last. */
+  protected grantedWay = 0;
   #grantState: number = LineState.Invalid;
   #grantSource: number = Source.None;
   #grantFrom = 0;
@@ -50,6 +54,7 @@ export class CachedCpu extends CpuCore {
    */
   protected hitL2(paHi: number, paLo: number, write: number): number {
     const state = this.l2.touch(paHi, paLo);
+    this.#stateInL2 = state;
     if (state <= write) return LineState.Invalid;
     this.clock += this.l2LatencyPs;
     if (write === 0 || state === LineState.Modified) return state;
@@ -57,7 +62,7 @@ export class CachedCpu extends CpuCore {
     return LineState.Modified;
   }
 
-  /** Asks the home; the CPU is blocked until the grant. */
+  /** Asks the home; the CPU is blocked until the grant. Writes come here from `hitL2`. */
   protected ask(
     paHi: number,
     paLo: number,
@@ -67,7 +72,7 @@ export class CachedCpu extends CpuCore {
   ): void {
     const home = nodeOf(paHi);
     const hop = this.machine.hopPs[this.node * this.machine.nodeCount + home]!;
-    const hadCopy = kind === RequestKind.Write && this.l2.find(paHi, paLo) >= 0;
+    const hadCopy = kind === RequestKind.Write && this.#stateInL2 !== LineState.Invalid;
     this.requestHi = paHi;
     this.requestLo = paLo;
     this.waitFor = waitFor;
@@ -136,9 +141,10 @@ export class CachedCpu extends CpuCore {
     const way = this.l1d.find(paHi, paLo);
     if (way >= 0) {
       this.l1d.setState(way, state);
+      this.grantedWay = way;
       return;
     }
-    this.l1d.fill(paHi, paLo, state);
+    this.grantedWay = this.l1d.fill(paHi, paLo, state);
     if (this.l1d.victimState !== LineState.Modified) return;
     const l2Way = this.l2.find(this.l1d.victimHi, this.l1d.victimLo);
     assert(l2Way >= 0, 'the L2 includes the L1D');

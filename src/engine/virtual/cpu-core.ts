@@ -18,7 +18,7 @@ import { Counter } from '../../metrics/definition.ts';
 import type { Recorder } from '../../metrics/recorder.ts';
 import { NEVER, Phase, Status } from './cpu-state.ts';
 import type { Fabric } from './fabric.ts';
-import type { NextTimes } from './next-times.ts';
+import { BLOCK_SHIFT, type NextTimes } from './next-times.ts';
 import type { OrderWitness } from './order-witness.ts';
 import type { EngineSpec } from './spec.ts';
 
@@ -72,7 +72,8 @@ export class CpuCore {
   protected readonly environment: CpuEnvironment;
   /** What checkers see of this CPU; null: checks are off. */
   readonly watch: CpuWatch | null;
-  readonly #nextTimes: NextTimes;
+  readonly #times: Float64Array;
+  readonly #stale: Uint8Array;
   readonly #costsPs: Float64Array;
   readonly #recorder: Recorder;
   readonly #openPs: Float64Array;
@@ -85,7 +86,8 @@ export class CpuCore {
     const { spec, machine } = environment;
     this.id = id;
     this.slot = slot;
-    this.#nextTimes = environment.nextTimes;
+    this.#times = environment.nextTimes.times;
+    this.#stale = environment.nextTimes.stale;
     this.environment = environment;
     this.watch = makeWatch(id, this, environment);
     this.machine = machine;
@@ -107,11 +109,12 @@ export class CpuCore {
 
   /** When the CPU can act next; NEVER while it waits for an answer. */
   get nextPs(): number {
-    return this.#nextTimes.get(this.slot);
+    return this.#times[this.slot]!;
   }
 
   set nextPs(timePs: number) {
-    this.#nextTimes.set(this.slot, timePs);
+    this.#times[this.slot] = timePs;
+    this.#stale[this.slot >> BLOCK_SHIFT] = 1;
   }
 
   nodeOfCpu(id: number): number {

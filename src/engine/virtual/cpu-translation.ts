@@ -41,6 +41,8 @@ export class TranslatingCpu extends RegimeCpu {
   protected pagePaHi = 0;
   protected pagePaLo = 0;
   protected pageWritable = 0;
+  /** log2 of what the stage-1 leaf behind it covers. */
+  protected pageShift = 12;
   protected pageZone: Int32Array = EMPTY_ZONE;
   readonly #slots = new Int32Array((SLOT_MASK + 1) << SLOT_SHIFT).fill(NO_PAGE_HI);
   readonly #slotZones: Int32Array[] = new Array(SLOT_MASK + 1).fill(EMPTY_ZONE);
@@ -84,7 +86,8 @@ export class TranslatingCpu extends RegimeCpu {
     ) {
       const entry = slots[at + SLOT_ENTRY]!;
       this.dtlb.touch(entry);
-      this.accessShift = this.dtlb.stage1Shift(entry);
+      this.pageShift = this.dtlb.stage1Shift(entry);
+      this.accessShift = this.pageShift;
       this.pageHi = aHi;
       this.pageLo = aLo & ~0xfff;
       this.pagePaHi = slots[at + SLOT_PA_HI]!;
@@ -108,7 +111,8 @@ export class TranslatingCpu extends RegimeCpu {
     this.pageLo = aLo & ~0xfff;
     this.pagePaHi = dtlb.paHi(i) | (aHi & ~dtlb.maskHi(i));
     this.pagePaLo = dtlb.paLo(i) | (offsetLo & ~0xfff);
-    this.accessShift = dtlb.stage1Shift(i);
+    this.pageShift = dtlb.stage1Shift(i);
+    this.accessShift = this.pageShift;
     this.pageWritable = (dtlb.permissions(i) & PERM_WRITE) !== 0 ? 1 : 0;
     this.pageZone = this.zoneOf(this.pagePaHi, this.pagePaLo);
     this.#keepSlot(i);

@@ -1,42 +1,26 @@
 /**
- * When each CPU of a worker can act next. Every window asks for the first and the second of them,
- * but changes few: the times stand side by side in blocks, and only blocks that changed are read
- * again.
+ * When each CPU of a worker can act next. Every window asks for the earliest of them, but changes
+ * few: the times stand side by side in blocks, and only blocks that changed are read again.
  */
 
 import { NEVER } from './cpu-state.ts';
 
-const BLOCK_SHIFT = 4;
+export const BLOCK_SHIFT = 4;
 const BLOCK = 1 << BLOCK_SHIFT;
 
 export class NextTimes {
-  /** Of the last scan: the earliest time, its slot (-1: none), and the earliest of all others. */
-  firstPs = NEVER;
-  firstSlot = -1;
-  secondPs = NEVER;
   readonly blocks: number;
-  readonly #times: Float64Array;
-  readonly #stale: Uint8Array;
+  /** By slot. Whoever writes one marks its block in `stale`: CPUs do so themselves. */
+  readonly times: Float64Array;
+  /** By slot >> BLOCK_SHIFT: 1 if a time of the block has changed. */
+  readonly stale: Uint8Array;
   readonly #blockFirst: Float64Array;
-  readonly #blockSecond: Float64Array;
-  readonly #blockSlot: Int32Array;
 
   constructor(cpus: number) {
     this.blocks = Math.ceil(cpus / BLOCK);
-    this.#times = new Float64Array(this.blocks * BLOCK).fill(NEVER, cpus);
-    this.#stale = new Uint8Array(this.blocks).fill(1);
+    this.times = new Float64Array(this.blocks * BLOCK).fill(NEVER, cpus);
+    this.stale = new Uint8Array(this.blocks).fill(1);
     this.#blockFirst = new Float64Array(this.blocks);
-    this.#blockSecond = new Float64Array(this.blocks);
-    this.#blockSlot = new Int32Array(this.blocks);
-  }
-
-  get(slot: number): number {
-    return this.#times[slot]!;
-  }
-
-  set(slot: number, timePs: number): void {
-    this.#times[slot] = timePs;
-    this.#stale[slot >> BLOCK_SHIFT] = 1;
   }
 
   /** First slot at or after `from` that is due before `endPs`, or -1. */
@@ -44,9 +28,9 @@ export class NextTimes {
     let slot = from;
     for (let block = slot >> BLOCK_SHIFT; block < this.blocks; block++) {
       const last = (block + 1) << BLOCK_SHIFT;
-      if (this.#stale[block] === 1 || this.#blockFirst[block]! < endPs) {
+      if (this.stale[block] === 1 || this.#blockFirst[block]! < endPs) {
         for (; slot < last; slot++) {
-          if (this.#times[slot]! < endPs) return slot;
+          if (this.times[slot]! < endPs) return slot;
         }
       }
       slot = last;
@@ -54,46 +38,39 @@ export class NextTimes {
     return -1;
   }
 
-  /** Finds first and second. */
-  scan(): void {
+  /** The earliest time of all, NEVER if none. */
+  earliest(): number {
     let first = NEVER;
-    let second = NEVER;
-    let slot = -1;
     for (let block = 0; block < this.blocks; block++) {
-      if (this.#stale[block] === 1) this.#scanBlock(block);
-      const due = this.#blockFirst[block]!;
-      if (due < first) {
-        second = Math.min(first, this.#blockSecond[block]!);
-        first = due;
-        slot = this.#blockSlot[block]!;
-      } else if (due < second) {
-        second = due;
-      }
+      if (this.stale[block] === 1) this.#readBlock(block);
+      if (this.#blockFirst[block]! < first) first = this.#blockFirst[block]!;
     }
-    this.firstPs = first;
-    this.secondPs = second;
-    this.firstSlot = slot;
+    return first;
   }
 
-  #scanBlock(block: number): void {
+  /** The earliest time of all CPUs but one. */
+  earliestBeside(slot: number): number {
+    const own = slot >> BLOCK_SHIFT;
     let first = NEVER;
-    let second = NEVER;
-    let slot = -1;
-    const start = block << BLOCK_SHIFT;
-    for (let at = start; at < start + BLOCK; at++) {
-      const due = this.#times[at]!;
-      if (due >= second) continue;
-      if (due < first) {
-        second = first;
-        first = due;
-        slot = at;
-      } else {
-        second = due;
-      }
+    for (let block = 0; block < this.blocks; block++) {
+      if (block === own) continue;
+      if (this.stale[block] === 1) this.#readBlock(block);
+      if (this.#blockFirst[block]! < first) first = this.#blockFirst[block]!;
     }
-    this.#stale[block] = 0;
+    const start = own << BLOCK_SHIFT;
+    for (let at = start; at < start + BLOCK; at++) {
+      if (at !== slot && this.times[at]! < first) first = this.times[at]!;
+    }
+    return first;
+  }
+
+  #readBlock(block: number): void {
+    const start = block << BLOCK_SHIFT;
+    let first = NEVER;
+    for (let at = start; at < start + BLOCK; at++) {
+      if (this.times[at]! < first) first = this.times[at]!;
+    }
+    this.stale[block] = 0;
     this.#blockFirst[block] = first;
-    this.#blockSecond[block] = second;
-    this.#blockSlot[block] = slot;
   }
 }

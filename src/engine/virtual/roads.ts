@@ -69,26 +69,23 @@ export class Roads implements Fabric, HomePort, DvmPort {
 
   /** When the earliest effect that waits in a calendar is due. */
   earliestEffectPs(): number {
-    const { window } = this;
-    const loss = this.#losses.count > 0 ? this.#losses.earliest(window) : Number.POSITIVE_INFINITY;
-    const dvm = this.#dvms.count > 0 ? this.#dvms.earliest(window) : Number.POSITIVE_INFINITY;
-    return Math.min(loss, dvm) * this.#grid;
+    return Math.min(this.#losses.first, this.#dvms.first) * this.#grid;
   }
 
   /** Applies the effects of a window's boundary, before any CPU runs. True if there were any. */
   applyEffects(window: number): boolean {
     const effectPs = window * this.#grid;
     const dvms = this.#dvms;
-    const before = dvms.count + this.#losses.count;
-    let entry = dvms.count === 0 ? -1 : dvms.take(window);
+    const losses = this.#losses;
+    if (dvms.first > window && losses.first > window) return false;
+    let entry = dvms.first > window ? -1 : dvms.take(window);
     while (entry >= 0) {
       const next = dvms.next(entry);
       this.#applyDvm(entry, effectPs);
       dvms.release(entry);
       entry = next;
     }
-    const losses = this.#losses;
-    entry = losses.count === 0 ? -1 : losses.take(window);
+    entry = losses.first > window ? -1 : losses.take(window);
     while (entry >= 0) {
       const next = losses.next(entry);
       const cpu = this.#cpuById[losses.cpu[entry]!]!;
@@ -97,7 +94,7 @@ export class Roads implements Fabric, HomePort, DvmPort {
       losses.release(entry);
       entry = next;
     }
-    return dvms.count + losses.count !== before;
+    return true;
   }
 
   #applyDvm(entry: number, effectPs: number): void {
@@ -119,9 +116,13 @@ export class Roads implements Fabric, HomePort, DvmPort {
 
   /** A message leaves a CPU at its clock: a lengthened window ends with the grid step of it. */
   #messageSent(): void {
-    const solo = this.solo;
-    if (solo === null) return;
-    solo.endWindowBy((Math.floor(solo.clock / this.#grid) + 1) * this.#grid);
+    if (this.solo !== null) this.#endSoloWindow(this.solo);
+  }
+
+  #endSoloWindow(solo: VirtualCpu): void {
+    const end = (this.window + 1) * this.#grid;
+    const { clock } = solo;
+    solo.endWindowBy(clock < end ? end : (Math.floor(clock / this.#grid) + 1) * this.#grid);
   }
 
   // ---- Fabric: from CPUs ----------------------------------------------------------------------

@@ -72,6 +72,9 @@ class WorkerRun {
   #shownAtMs = 0;
   #parity = 0;
   #progressPs = 0;
+  /** The progress that #stopAtPs was computed from. */
+  #stopOfProgressPs = -1;
+  #stopAtPs = 0;
   #ending: Ending = { kind: 'finished' };
 
   constructor(spec: EngineSpec, index: number, observe: Observer) {
@@ -202,8 +205,13 @@ class WorkerRun {
 
   /** No window that starts here or later runs unless an operation completes before. */
   #stopPs(): number {
-    const grid = this.#spec.machine.gridPs;
-    return (Math.floor((this.#progressPs + this.#spec.progressLimitPs) / grid) + 1) * grid;
+    if (this.#stopOfProgressPs !== this.#progressPs) {
+      const grid = this.#spec.machine.gridPs;
+      this.#stopOfProgressPs = this.#progressPs;
+      this.#stopAtPs =
+        (Math.floor((this.#progressPs + this.#spec.progressLimitPs) / grid) + 1) * grid;
+    }
+    return this.#stopAtPs;
   }
 
   /** Of this worker; it throws when the others have had their time to get there. */

@@ -23,6 +23,13 @@ import { watchRepeats } from './repeat-check.ts';
 import { watchStores } from './store-check.ts';
 
 const FRAMES_MAX = 64;
+
+/**
+ * Each generator function gives its generators a hidden class of their own: loading `next` from
+ * whatever program is on top would be a lookup by name in every resume.
+ */
+const resume = (function* (): Program {})().next;
+
 const INTERRUPT_VECTORS = 32;
 
 export class VirtualCpu extends MaintenanceCpu implements Cpu {
@@ -158,7 +165,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
         this.#finish();
         return;
       }
-      const step = this.#programs[depth]!.next();
+      const step = resume.call(this.#programs[depth]!);
       if (step.done === true) this.#pop();
       else if (step.value !== undefined) this.#push(step.value, FrameKind.Program);
       if (this.status !== Status.Run) return;

@@ -4,6 +4,7 @@
  */
 
 import { earliestError, placeError } from '../../base/errors.ts';
+import { EventQueue } from '../../cache/event-queue.ts';
 import { Home } from '../../cache/home.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { lineOf, nodeOf } from '../../memory/physical-address.ts';
@@ -37,8 +38,11 @@ export class Worker {
   readonly #nextTimes: NextTimes;
   readonly #grid: number;
   readonly #shuffle: Shuffle | null;
-  /** Of the last earliest(): when anything but the first CPU is due. */
-  #othersPs = 0;
+  /** Earliest message of each home and agent of this worker. */
+  readonly #queuesPs: Float64Array;
+  #queueCount = 0;
+  /** The CPU that was alone in the last window, or -1: it may be alone for longer. */
+  #loneSlot = -1;
 
   constructor(spec: EngineSpec, index: number) {
     const { machine } = spec;
@@ -54,6 +58,7 @@ export class Worker {
     this.#shuffle = spec.debug.shuffle === 0 ? null : new Shuffle(spec.debug.shuffle + index);
     const owned = spec.activeCpus.filter((cpu) => spec.workerOfCpu[cpu] === index);
     this.#nextTimes = new NextTimes(owned.length);
+    this.#queuesPs = new Float64Array(2 * machine.nodeCount);
     this.#buildNodes();
     this.#buildCpus();
   }
@@ -79,15 +84,21 @@ export class Worker {
     activeNodes.sort((a, b) => a - b);
     for (let node = 0; node < machine.nodeCount; node++) {
       if (spec.workerOfNode[node] !== this.index) continue;
-      const home = new Home(node, machine, spec.seed, this.roads);
+      const home = new Home(node, machine, spec.seed, this.roads, this.#makeQueue());
       home.lines.nameLines(symbolLines(spec, node), spec.symbols.length);
       this.roads.addHome(home);
       this.homes.push(home);
       if (!activeNodes.includes(node)) continue;
-      const agent = new DvmAgent(node, machine, spec.seed, activeNodes, this.roads);
+      const queue = this.#makeQueue();
+      const agent = new DvmAgent(node, machine, spec.seed, activeNodes, this.roads, queue);
       this.roads.addAgent(agent);
       this.agents.push(agent);
     }
+  }
+
+  /** A queue that keeps its earliest time where earliest() finds all of them side by side. */
+  #makeQueue(): EventQueue {
+    return new EventQueue(this.#queuesPs, this.#queueCount++);
   }
 
   #buildCpus(): void {
@@ -120,19 +131,18 @@ export class Worker {
 
   // ---- windows --------------------------------------------------------------------------------
 
-  /**
-   * Earliest pending time of this worker: the one list of all sources of events (ER-T10). Notes on
-   * the way which CPU is first and when anything else is due, for runs of a lone CPU.
-   */
+  /** Earliest pending time of this worker: the one list of all sources of events (ER-T10). */
   earliest(): number {
-    const next = this.#nextTimes;
-    next.scan();
-    let others = next.secondPs;
-    for (const home of this.homes) others = Math.min(others, home.queue.earliest());
-    for (const agent of this.agents) others = Math.min(others, agent.queue.earliest());
-    others = Math.min(others, this.roads.earliestEffectPs());
-    this.#othersPs = others;
-    return Math.min(next.firstPs, others);
+    return Math.min(this.#nextTimes.earliest(), this.#earliestBesideCpus());
+  }
+
+  #earliestBesideCpus(): number {
+    let first = this.roads.earliestEffectPs();
+    const queues = this.#queuesPs;
+    for (let queue = 0; queue < this.#queueCount; queue++) {
+      if (queues[queue]! < first) first = queues[queue]!;
+    }
+    return first;
   }
 
   /** Runs window `window`; may run on to `horizonPs` when a single CPU has anything to do. */
@@ -148,18 +158,25 @@ export class Worker {
     this.windows++;
     this.roads.window = window;
     const end = (window + 1) * this.#grid;
-    if (this.roads.applyEffects(window) && horizonPs > end) this.earliest();
+    this.roads.applyEffects(window);
     const next = this.#nextTimes;
-    if (horizonPs > end && this.#othersPs >= end && next.firstPs < end) {
-      return this.#runAlone(this.#cpuBySlot[next.firstSlot]!, end, horizonPs);
-    }
     if (this.#shuffle !== null) {
       this.#runShuffled(this.#shuffle, end);
       return end;
     }
+    const lone = this.#loneSlot;
+    if (lone >= 0 && horizonPs > end && next.times[lone]! < end) {
+      const others = Math.min(next.earliestBeside(lone), this.#earliestBesideCpus(), horizonPs);
+      if (others >= end) return this.#runAlone(this.#cpuBySlot[lone]!, end, others);
+    }
+    let last = -1;
+    let ran = 0;
     for (let slot = next.dueFrom(0, end); slot >= 0; slot = next.dueFrom(slot + 1, end)) {
       this.#runCpu(this.#cpuBySlot[slot]!, end);
+      last = slot;
+      ran++;
     }
+    this.#loneSlot = ran === 1 ? last : -1;
     return end;
   }
 
@@ -188,8 +205,7 @@ export class Worker {
    * One CPU alone has something to do: it runs on until anything else can act (ER-T13), or until a
    * message of its own ends the window (endWindowBy).
    */
-  #runAlone(cpu: VirtualCpu, end: number, horizonPs: number): number {
-    const others = Math.min(this.#othersPs, horizonPs);
+  #runAlone(cpu: VirtualCpu, end: number, others: number): number {
     const grid = this.#grid;
     const farthest = Math.min(Math.floor(others / grid) * grid, end + SOLO_WINDOWS * grid);
     this.roads.solo = cpu;
@@ -202,8 +218,14 @@ export class Worker {
   runHomes(end: number): void {
     this.roads.window = Math.round(end / this.#grid);
     this.#shuffle?.apply(this.homes);
-    for (const home of this.homes) home.serve(end);
-    for (const agent of this.agents) agent.serve(end);
+    for (let i = 0; i < this.homes.length; i++) {
+      const home = this.homes[i]!;
+      if (home.queue.earliest() < end) home.serve(end);
+    }
+    for (let i = 0; i < this.agents.length; i++) {
+      const agent = this.agents[i]!;
+      if (agent.queue.earliest() < end) agent.serve(end);
+    }
   }
 }
 

@@ -18,6 +18,7 @@ function push(queue: EventQueue, m: Message): void {
   queue.time[record] = m.time;
   queue.rank[record] = m.rank;
   queue.hash[record] = m.hash;
+  queue.hashed[record] = 1;
   queue.cpu[record] = m.cpu;
   queue.lo[record] = m.lo;
   queue.push(record);

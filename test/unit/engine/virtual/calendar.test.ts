@@ -38,7 +38,7 @@ describe('Calendar', () => {
             model.push({ window: now + ahead, tag });
           }
           const first = Math.min(...model.map(({ window }) => window));
-          expect(calendar.earliest(now)).toBe(first);
+          expect(calendar.first).toBe(first);
           expect(calendar.count).toBe(model.length);
           // No window that has an effect is passed over.
           now = Math.min(first, now + skip);
