@@ -35,6 +35,9 @@ const SLOT_WRITABLE = 5;
 const SLOT_PA_HI = 6;
 const SLOT_PA_LO = 7;
 
+/** As pageWritable: the page is not in the L1 TLB, so that one access asks it once. */
+const MISSING = -1;
+
 export class TranslatingCpu extends RegimeCpu {
   // The page used last.
   protected pageLo = 0;
@@ -96,12 +99,24 @@ export class TranslatingCpu extends RegimeCpu {
       this.pageZone = this.#slotZones[at >> SLOT_SHIFT]!;
       return true;
     }
+    if (this.#isMissing(aHi, aLo)) return false;
     const i = this.dtlb.lookup(this.context, aHi, aLo);
-    if (i < 0) return false;
+    if (i < 0) {
+      this.pageHi = aHi;
+      this.pageLo = aLo & ~0xfff;
+      this.pageWritable = MISSING;
+      return false;
+    }
     const right = write === 1 ? PERM_WRITE : PERM_READ;
     if ((this.dtlb.permissions(i) & right) === 0) return false;
     this.#usePage(i, aHi, aLo);
     return true;
+  }
+
+  /** Is the page known to miss the L1 TLB? */
+  #isMissing(aHi: number, aLo: number): boolean {
+    if (this.pageWritable !== MISSING || this.pageHi !== aHi) return false;
+    return (aLo ^ this.pageLo) >>> 12 === 0;
   }
 
   #usePage(i: number, aHi: number, aLo: number): void {
@@ -153,7 +168,9 @@ export class TranslatingCpu extends RegimeCpu {
         this.#useAddress(aLo);
         return true;
       }
-      const found = this.#lookupTlbs(aHi, aLo, this.dtlb);
+      const found = this.#isMissing(aHi, aLo)
+        ? this.#lookupSecond(aHi, aLo, this.dtlb)
+        : this.dtlb.lookup(this.context, aHi, aLo);
       if (found >= 0 && this.#allowed(found, write)) {
         this.#usePage(found, aHi, aLo);
         this.#useAddress(aLo);
@@ -172,10 +189,8 @@ export class TranslatingCpu extends RegimeCpu {
   }
   #filled = 0;
 
-  /** Index in the L1 TLB after asking both levels, or -1. */
-  #lookupTlbs(aHi: number, aLo: number, l1: Tlb): number {
-    const first = l1.lookup(this.context, aHi, aLo);
-    if (first >= 0) return first;
+  /** Index in the L1 TLB, which misses, after asking the L2 TLB; or -1. */
+  #lookupSecond(aHi: number, aLo: number, l1: Tlb): number {
     if (l1 === this.dtlb) this.count(Counter.DtlbL1Misses, 1);
     const second = this.tlb2.lookup(this.context, aHi, aLo);
     if (second < 0) return -1;
@@ -364,7 +379,8 @@ export class TranslatingCpu extends RegimeCpu {
     let found = -1;
     if (!this.walker.active) {
       if (this.clock >= this.limit) return false;
-      found = this.#lookupTlbs(aHi, aLo, this.itlb);
+      found = this.itlb.lookup(this.context, aHi, aLo);
+      if (found < 0) found = this.#lookupSecond(aHi, aLo, this.itlb);
       if (found >= 0 && (this.itlb.permissions(found) & PERM_EXEC) === 0) {
         this.#permissionFault(this.itlb, found, aHi, aLo, false, true);
         return false;
