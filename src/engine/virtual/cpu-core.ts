@@ -164,18 +164,20 @@ export class CpuCore {
   }
 
   compute(costPs: number): void {
-    assert(Number.isSafeInteger(costPs) && costPs >= 0, `compute(${costPs}): whole picoseconds`);
+    const valid = Number.isSafeInteger(costPs) && costPs >= 0;
+    if (!valid) assert(false, `compute(${costPs}): whole picoseconds`);
     this.clock += costPs;
   }
 
   begin(metric: number): void {
-    assert(this.#openPs[metric] === -1, `metric ${metric} begins twice on CPU ${this.id}`);
+    const open = this.#openPs[metric] !== -1;
+    if (open) assert(false, `metric ${metric} begins twice on CPU ${this.id}`);
     this.#openPs[metric] = this.clock;
   }
 
   end(metric: number): void {
     const start = this.#openPs[metric]!;
-    assert(start >= 0, `metric ${metric} ends without a beginning on CPU ${this.id}`);
+    if (start < 0) assert(false, `metric ${metric} ends without a beginning on CPU ${this.id}`);
     this.#openPs[metric] = -1;
     this.record(metric, this.clock - start);
   }

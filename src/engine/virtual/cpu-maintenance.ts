@@ -124,7 +124,7 @@ export class MaintenanceCpu extends ConditionCpu {
   }
 
   acknowledged(atPs: number): void {
-    assert(this.acksMissing > 0, `CPU ${this.id}: an acknowledgement too many`);
+    if (this.acksMissing <= 0) assert(false, `CPU ${this.id}: an acknowledgement too many`);
     this.#acksDonePs = Math.max(this.#acksDonePs, atPs);
     if (--this.acksMissing === 0 && this.status === Status.WaitDsb) {
       this.nextPs = Math.max(this.clock, this.#acksDonePs);

@@ -179,7 +179,8 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
   }
 
   #push(program: Program, kind: number): void {
-    assert(this.#programs.length < FRAMES_MAX, `CPU ${this.id}: ${FRAMES_MAX} nested calls`);
+    const full = this.#programs.length === FRAMES_MAX;
+    if (full) assert(false, `CPU ${this.id}: ${FRAMES_MAX} nested calls`);
     this.#frameKinds[this.#programs.length] = kind;
     this.#programs.push(program);
   }

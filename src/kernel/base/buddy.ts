@@ -64,8 +64,8 @@ function* deleteFromFreeList(
   while (!cpu.load64(hi, area, Order.Relaxed)) yield;
   const head = cpu.lo;
   const count = cpu.hi;
-  assert(count > 0, `zone of node ${zone.node}: order ${order} has a page and nr_free is 0`);
-  assert((previous === 0) === (head === index + 1), `free list of order ${order} is torn`);
+  const torn = count <= 0 || (previous === 0) !== (head === index + 1);
+  if (torn) assert(false, `node ${zone.node}: free list of order ${order} (${count}) is torn`);
   if (previous !== 0) {
     const before = metadataLo(region, previous - 1);
     const word = stateWord(PageState.Buddy, order, next);
@@ -144,10 +144,11 @@ export function* takeBlock(cpu: Cpu, zone: Zone, type: MigrateType, order: numbe
       const index = cpu.lo - 1;
       while (!cpu.load64(hi, metadataLo(region, index), Order.Relaxed)) yield;
       const word = cpu.lo;
-      assert(
-        stateOf(word) === PageState.Buddy && orderOf(word) === current && cpu.hi === 0,
-        `page ${index} of node ${zone.node} on free list ${current} has state word ${word}`,
-      );
+      const isHead = stateOf(word) === PageState.Buddy && orderOf(word) === current;
+      if (!isHead || cpu.hi !== 0) {
+        const page = `page ${index} of node ${zone.node}`;
+        assert(false, `${page} on free list ${current} has state word ${word}`);
+      }
       yield* deleteFromFreeList(cpu, zone, type, index, current, linkOf(word), 0);
       yield* expand(cpu, zone, type, index, order, current);
       cpu.ret = index;

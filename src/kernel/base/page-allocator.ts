@@ -116,16 +116,8 @@ export class PageAllocator {
     const index = pageNumberOf(paHi, paLo) - region.base;
     const hi = zoneHi(zone.node);
     while (!cpu.load64(hi, metadataLo(region, index), Order.Relaxed)) yield;
-    const state = stateOf(cpu.lo);
-    assert(
-      state === PageState.Allocated && orderOf(cpu.lo) === order,
-      `cpu ${cpu.id} frees page ${index} of node ${zone.node}, order ${order}, that is ` +
-        `${STATE_NAMES[state]} with order ${orderOf(cpu.lo)}`,
-    );
-    assert(
-      cpu.hi === 0 || cpu.hi === 1,
-      `cpu ${cpu.id} frees page ${index} of node ${zone.node} with ${cpu.hi} references`,
-    );
+    const isHead = stateOf(cpu.lo) === PageState.Allocated && orderOf(cpu.lo) === order;
+    if (!isHead || (cpu.hi & ~1) !== 0) refuseToFree(cpu, zone, index, order);
     cpu.event(EventKind.FrameFreed, paHi, paLo | order);
     cpu.count(Counter.PagesFreed, 1 << order);
     const interrupts = cpu.interrupts(false);
@@ -150,6 +142,17 @@ export class PageAllocator {
   structPageHi(paHi: number): number {
     return zoneHi(nodeOf(paHi));
   }
+}
+
+/** (hi, lo) = references and state word of the page. Apart, as messages cost more than the look. */
+function refuseToFree(cpu: Cpu, zone: Zone, index: number, order: number): never {
+  const state = stateOf(cpu.lo);
+  const what = `cpu ${cpu.id} frees page ${index} of node ${zone.node}`;
+  assert(
+    state === PageState.Allocated && orderOf(cpu.lo) === order,
+    `${what}, order ${order}, that is ${STATE_NAMES[state]} with order ${orderOf(cpu.lo)}`,
+  );
+  assert(false, `${what} with ${cpu.hi} references`);
 }
 
 const STATE_NAMES: readonly string[] = ['not a page', 'free', 'on a page list', 'allocated'];

@@ -140,12 +140,9 @@ export function* takeFromList(
   const count = cpu.lo;
   const index = cpu.hi - 1;
   while (!cpu.load32(hi, metadataLo(region, index), Order.Relaxed)) yield;
-  assert(
-    stateOf(cpu.lo) === PageState.PageList,
-    `page ${index} of node ${zone.node} on a list of cpu ${cpu.id} has state word ${cpu.lo}`,
-  );
   const next = linkOf(cpu.lo);
-  assert((next === 0) === (count === 1), `page list ${list} of cpu ${cpu.id} is torn`);
+  const sound = stateOf(cpu.lo) === PageState.PageList && (next === 0) === (count === 1);
+  if (!sound) refuseList(cpu, zone, list, index);
   if (next !== 0) {
     while (!cpu.store32(hi, metadataLo(region, next - 1) + 4, 0, Order.Relaxed)) yield;
     while (!cpu.store64(own, listAt, next, count - 1, Order.Relaxed)) yield;
@@ -199,12 +196,9 @@ function* drain(cpu: Cpu, zone: Zone, list: number, rule: PageListRule, lock: Lo
   for (let i = 0; i < rule.batch && count > 0; i++) {
     const index = last - 1;
     while (!cpu.load64(hi, metadataLo(region, index), Order.Relaxed)) yield;
-    assert(
-      stateOf(cpu.lo) === PageState.PageList && linkOf(cpu.lo) === 0,
-      `last page ${index} of a list of cpu ${cpu.id} has state word ${cpu.lo}`,
-    );
     const previous = cpu.hi;
-    assert((previous === 0) === (count === 1), `page list ${list} of cpu ${cpu.id} is torn`);
+    const isLast = stateOf(cpu.lo) === PageState.PageList && linkOf(cpu.lo) === 0;
+    if (!isLast || (previous === 0) !== (count === 1)) refuseList(cpu, zone, list, index);
     if (previous !== 0) {
       const word = stateWord(PageState.PageList, rule.order, 0);
       while (!cpu.store32(hi, metadataLo(region, previous - 1), word, Order.Relaxed)) yield;
@@ -217,4 +211,10 @@ function* drain(cpu: Cpu, zone: Zone, list: number, rule: PageListRule, lock: Lo
   }
   yield lock.release(cpu, hi, zone.lo);
   yield* storeList(cpu, listAt, count, first, last);
+}
+
+/** cpu.lo = the state word of the page. */
+function refuseList(cpu: Cpu, zone: Zone, list: number, index: number): never {
+  const page = `page ${index} of node ${zone.node}, state word ${cpu.lo}`;
+  assert(false, `page list ${list} of cpu ${cpu.id} is torn at ${page}`);
 }

@@ -115,7 +115,7 @@ function* getPage(cpu: Cpu, space: AddressSpace, hi: number, lo: number): Progra
   const structHi = space.pages.structPageHi(hi);
   const count = space.pages.structPageLo(hi, lo) + PageField.RefCount;
   while (!cpu.add32(structHi, count, 1, Order.Relaxed)) yield;
-  assert(cpu.lo > 0, `cpu ${cpu.id} takes a reference to a page that nobody holds`);
+  if (cpu.lo <= 0) assert(false, `cpu ${cpu.id} takes a reference to a page that nobody holds`);
 }
 
 /** folio_put of a page that the cache holds too. */
@@ -123,7 +123,7 @@ export function* putPage(cpu: Cpu, space: AddressSpace, hi: number, lo: number):
   const structHi = space.pages.structPageHi(hi);
   const count = space.pages.structPageLo(hi, lo) + PageField.RefCount;
   while (!cpu.add32(structHi, count, -1, Order.Release)) yield;
-  assert(cpu.lo > 1, `cpu ${cpu.id} drops the page cache's own reference`);
+  if (cpu.lo <= 1) assert(false, `cpu ${cpu.id} drops the page cache's own reference`);
 }
 
 /** folio_lock. */
@@ -143,7 +143,8 @@ export function* unlockPage(cpu: Cpu, space: AddressSpace, hi: number, lo: numbe
   const structHi = space.pages.structPageHi(hi);
   const flags = space.pages.structPageLo(hi, lo);
   while (!cpu.clear32(structHi, flags, PageFlag.Locked, Order.Release)) yield;
-  assert((cpu.lo & PageFlag.Locked) !== 0, `cpu ${cpu.id} unlocks a page that is not locked`);
+  const locked = (cpu.lo & PageFlag.Locked) !== 0;
+  if (!locked) assert(false, `cpu ${cpu.id} unlocks a page that is not locked`);
 }
 
 /** folio_mark_dirty on tmpfs (noop_dirty_folio): writes the flags only the first time. */

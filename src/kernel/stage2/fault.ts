@@ -23,12 +23,13 @@ import { s2AttributesHi, s2AttributesLo } from '../../translation/stage2-descrip
 import { EAGAIN } from '../base/errno.ts';
 import { fillMemcache, memcacheObjects } from '../base/memcache.ts';
 import { srcuCountReader, srcuReadIndex, srcuReadUnlock } from '../base/srcu.ts';
+import { PageFlag } from '../base/struct-page.ts';
 import { addressOf, alignDown, powerOfTwo } from './address.ts';
 import { markPageDirty } from './dirty-bitmap.ts';
 import { mappingShift } from './mapping-size.ts';
 import { findSlot, readActiveSet, SlotFlag } from './memslots.ts';
-import { lockVma, unlockVma } from './mm-struct.ts';
-import { lookUpPage, releasePage } from './page-lookup.ts';
+import { holdOf, lockLookUp, readVmaEnd, readVmaStart, unlockVma } from './mm-struct.ts';
+import { lookUpPage, putPage, readPageFlags, setPageDirty } from './page-lookup.ts';
 import { mapRange } from './pgtable-map.ts';
 import { Walk } from './pgtable-walk.ts';
 import { makeYoung, relaxPermissions } from './relax.ts';
@@ -152,9 +153,12 @@ function* userMemAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu, fault: Fault): Program {
     if (cpu.ret !== 0) throw outOfMemory(cpu, vm, 'stage-2 tables');
   }
   cpu.begin(Metric.FaultMmapLockWait);
-  yield* lockVma(cpu, vm, slot.id);
+  yield* lockLookUp(cpu, vm, slot.id);
+  const hold = holdOf(cpu, vm);
+  cpu.spend(Cost.VmaLookup);
+  while (!readVmaStart(cpu, vm, slot.id)) yield;
+  while (!readVmaEnd(cpu, vm, slot.id)) yield;
   cpu.end(Metric.FaultMmapLockWait);
-  const hold = cpu.ret;
   while (!invalidateSnapshot(cpu, vm.kvmHi, vm.field.invalidate)) yield;
   const sequence = cpu.lo;
   // In the kernel the unlock is this barrier; it pairs with the end of an invalidation.
@@ -227,7 +231,15 @@ function* mapFault(
     result = cpu.ret;
     cpu.end(Metric.FaultWalk);
   }
-  yield* releasePage(cpu, found, result === 0 && writable);
+  // kvm_release_faultin_page.
+  if (found.pageHi !== 0) {
+    if (result === 0 && writable) {
+      while (!readPageFlags(cpu, found)) yield;
+      const dirty = (cpu.lo & PageFlag.Dirty) !== 0;
+      if (!dirty) while (!setPageDirty(cpu, found)) yield;
+    }
+    while (!putPage(cpu, found)) yield;
+  }
   yield* unlockMmu(cpu, vm, shared);
   if (result === -EAGAIN) {
     cpu.count(Counter.FaultsRetried, 1);

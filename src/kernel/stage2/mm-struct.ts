@@ -63,20 +63,46 @@ export const VmaHold = { MmapLock: 0, Vma: 1 } as const;
 
 /** Locks the look-up of a slot's VMA and finds it. Result in cpu.ret: a VmaHold. */
 export function* lockVma(cpu: Cpu, vm: Vm, slot: number): Program {
-  const { mm } = vm.image;
-  let hold: number = VmaHold.MmapLock;
-  if (vm.options.mmapLock === 'per-vma') {
-    yield* rcuReadLock(cpu);
-    const vma = { hi: mm.hi, lo: mm.vmaLocks[slot]! };
-    yield* vmaStartRead(cpu, vma, { hi: mm.hi, lo: mm.lockSequence });
-    hold = cpu.ret === 1 ? VmaHold.Vma : VmaHold.MmapLock;
-    yield* rcuReadUnlock(cpu);
-  }
-  if (hold === VmaHold.MmapLock) yield* vm.mmapLock.acquireRead(cpu, mm.hi, mm.mmapLock);
+  yield* lockLookUp(cpu, vm, slot);
+  const hold = holdOf(cpu, vm);
   cpu.spend(Cost.VmaLookup);
-  while (!cpu.load64(mm.hi, mm.vmas[slot]!, Order.Relaxed)) yield;
-  while (!cpu.load64(mm.hi, mm.vmas[slot]! + 8, Order.Relaxed)) yield;
+  while (!readVmaStart(cpu, vm, slot)) yield;
+  while (!readVmaEnd(cpu, vm, slot)) yield;
   cpu.ret = hold;
+}
+
+/** mmap_read_lock, or the VMA's own lock; holdOf says at once afterwards which. */
+export function lockLookUp(cpu: Cpu, vm: Vm, slot: number): Program {
+  if (vm.options.mmapLock === 'per-vma') return lockOwn(cpu, vm, slot);
+  const { mm } = vm.image;
+  return vm.mmapLock.acquireRead(cpu, mm.hi, mm.mmapLock);
+}
+
+export function holdOf(cpu: Cpu, vm: Vm): number {
+  return vm.options.mmapLock === 'per-vma' ? cpu.ret : VmaHold.MmapLock;
+}
+
+/** lock_vma_under_rcu, and mmap_lock if that fails. Result in cpu.ret: a VmaHold. */
+function* lockOwn(cpu: Cpu, vm: Vm, slot: number): Program {
+  const { mm } = vm.image;
+  yield* rcuReadLock(cpu);
+  const vma = { hi: mm.hi, lo: mm.vmaLocks[slot]! };
+  yield* vmaStartRead(cpu, vma, { hi: mm.hi, lo: mm.lockSequence });
+  const hold = cpu.ret === 1 ? VmaHold.Vma : VmaHold.MmapLock;
+  yield* rcuReadUnlock(cpu);
+  if (hold === VmaHold.MmapLock) yield* vm.mmapLock.acquireRead(cpu, mm.hi, mm.mmapLock);
+  cpu.ret = hold;
+}
+
+/** vma_lookup: the walk to the VMA is a cost, its bounds are read. */
+export function readVmaStart(cpu: Cpu, vm: Vm, slot: number): boolean {
+  const { mm } = vm.image;
+  return cpu.load64(mm.hi, mm.vmas[slot]!, Order.Relaxed);
+}
+
+export function readVmaEnd(cpu: Cpu, vm: Vm, slot: number): boolean {
+  const { mm } = vm.image;
+  return cpu.load64(mm.hi, mm.vmas[slot]! + 8, Order.Relaxed);
 }
 
 export function unlockVma(cpu: Cpu, vm: Vm, slot: number, hold: number): Program {

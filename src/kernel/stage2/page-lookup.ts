@@ -71,7 +71,7 @@ export function* lookUpPage(
     while (!grab(cpu, vm, host, offset, found)) yield;
     while (!isUnchanged(cpu, entry)) yield;
     ok = cpu.ok;
-    if (!ok) yield* releasePage(cpu, found, false);
+    if (!ok && found.pageHi !== 0) while (!putPage(cpu, found)) yield;
   }
   cpu.interrupts(interrupts);
   cpu.ret = 0;
@@ -94,21 +94,23 @@ function grab(cpu: Cpu, vm: Vm, host: HostTable, offset: number, found: PageLook
   return cpu.add32(found.pageHi, found.pageLo + PageField.RefCount, 1, Order.Acquire);
 }
 
-/**
- * kvm_release_faultin_page: marks the frame dirty if the guest may write it, drops the reference.
- */
-export function* releasePage(cpu: Cpu, found: PageLookup, dirty: boolean): Program {
+/** The flags of the frame, in cpu.lo. */
+export function readPageFlags(cpu: Cpu, found: PageLookup): boolean {
+  return cpu.load32(found.pageHi, found.pageLo, Order.Relaxed);
+}
+
+/** kvm_set_page_dirty: the guest may write the frame. */
+export function setPageDirty(cpu: Cpu, found: PageLookup): boolean {
+  return cpu.set32(found.pageHi, found.pageLo, PageFlag.Dirty, Order.Relaxed);
+}
+
+/** put_page: drops the reference that the look-up took. */
+export function putPage(cpu: Cpu, found: PageLookup): boolean {
   const { pageHi, pageLo } = found;
-  if (pageHi === 0) return;
-  if (dirty) {
-    while (!cpu.load32(pageHi, pageLo, Order.Relaxed)) yield;
-    if ((cpu.lo & PageFlag.Dirty) === 0) {
-      while (!cpu.set32(pageHi, pageLo, PageFlag.Dirty, Order.Relaxed)) yield;
-    }
-  }
-  while (!cpu.add32(pageHi, pageLo + PageField.RefCount, -1, Order.Release)) yield;
+  if (!cpu.add32(pageHi, pageLo + PageField.RefCount, -1, Order.Release)) return false;
   found.pageHi = 0;
   found.pageLo = 0;
+  return true;
 }
 
 /** get_user_pages_unlocked: faults the page in, then takes the reference under the table's lock. */
