@@ -3,21 +3,29 @@
  * written after it, each file whole (a temporary name, then a rename).
  */
 
-import { accessSync, constants, mkdirSync, readdirSync, type Stats, statSync } from 'node:fs';
+import {
+  accessSync,
+  constants,
+  mkdirSync,
+  readdirSync,
+  rmdirSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
 import { rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { given } from '../base/parse-quantity.ts';
 import type { RunFile } from '../metrics/run-files.ts';
 
-/** Refuses what cannot become the output folder; creates nothing. */
+/** Refuses what cannot become the output folder; leaves nothing behind. */
 export function checkOutputFolder(folder: string, force: boolean): void {
   const path = resolve(folder);
   const stats = statOf(path);
   if (stats === undefined) {
-    let parent = dirname(path);
-    while (statOf(parent) === undefined) parent = dirname(parent);
-    requireWritable(parent, folder);
+    const [first] = missingFolders(path);
+    requireWritable(dirname(first!), folder);
+    requireCreatable(first!, folder);
     return;
   }
   if (!stats.isDirectory()) {
@@ -29,6 +37,23 @@ export function checkOutputFolder(folder: string, force: boolean): void {
     );
   }
   requireWritable(path, folder);
+}
+
+/** The folder and those above it that do not exist yet, outermost first. */
+function missingFolders(path: string): string[] {
+  const missing: string[] = [];
+  for (let at = path; statOf(at) === undefined; at = dirname(at)) missing.unshift(at);
+  return missing;
+}
+
+/** Some file systems (/proc) take no folders, whatever their rights say. */
+function requireCreatable(path: string, folder: string): void {
+  try {
+    mkdirSync(path);
+    rmdirSync(path);
+  } catch (error) {
+    throw cannotWrite(folder, error);
+  }
 }
 
 function statOf(path: string): Stats | undefined {
@@ -54,16 +79,21 @@ function requireWritable(path: string, folder: string): void {
 export async function writeOutput(folder: string, files: readonly RunFile[]): Promise<void> {
   const path = resolve(folder);
   const temporary = (file: RunFile): string => join(path, `.${file.name}.${process.pid}.tmp`);
-  const isNew = statOf(path) === undefined;
+  const made = missingFolders(path);
   try {
-    mkdirSync(path, { recursive: true });
+    // Not `recursive`: Node.js tries for ever where a file system takes no folders.
+    for (const each of made) mkdirSync(each);
     for (const file of files) await writeFile(temporary(file), file.text, { flush: true });
     for (const file of files) await rename(temporary(file), join(path, file.name));
   } catch (error) {
     for (const file of files) await rm(temporary(file), { force: true }).catch(() => {});
-    if (isNew) await rmdir(path).catch(() => {});
-    throw new UserError(`--out: ${given(folder)}: ${reason(error as NodeJS.ErrnoException)}`);
+    for (const each of made.toReversed()) await rmdir(each).catch(() => {});
+    throw cannotWrite(folder, error);
   }
+}
+
+function cannotWrite(folder: string, error: unknown): UserError {
+  return new UserError(`--out: ${given(folder)}: ${reason(error as NodeJS.ErrnoException)}`);
 }
 
 function reason(error: NodeJS.ErrnoException): string {
@@ -75,6 +105,9 @@ function reason(error: NodeJS.ErrnoException): string {
     case 'EPERM':
     case 'EROFS':
       return 'cannot be written (no permission)';
+    case 'ENOENT':
+    case 'ENOTSUP':
+      return 'no folder can be made there';
     case 'ENAMETOOLONG':
       return 'the name is too long';
     default:

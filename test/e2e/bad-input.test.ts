@@ -107,6 +107,8 @@ describe('--out', () => {
       ['run memory_latency maximum=16K -o full', /exists and is not empty; .*--force/],
       ['run memory_latency maximum=16K -o file', /is a file; name a folder/],
       ['run memory_latency maximum=16K -o file/below', /lies below the file/],
+      ['run memory_latency maximum=16K -o /proc/none/below', /: no folder can be made there/],
+      [`run memory_latency maximum=16K -o ${'x'.repeat(300)}`, /the name is too long/],
     ]));
 
   it('refuses what cannot be written', async () => {
