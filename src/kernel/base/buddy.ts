@@ -150,7 +150,7 @@ export function* takeBlock(cpu: Cpu, zone: Zone, type: MigrateType, order: numbe
         assert(false, `${page} on free list ${current} has state word ${word}`);
       }
       yield* deleteFromFreeList(cpu, zone, type, index, current, linkOf(word), 0);
-      yield* expand(cpu, zone, type, index, order, current);
+      if (current > order) yield* expand(cpu, zone, type, index, order, current);
       cpu.ret = index;
       return;
     }

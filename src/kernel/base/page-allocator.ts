@@ -71,7 +71,8 @@ export class PageAllocator {
       const zone = this.image.zones[candidate]!;
       yield* this.#take(cpu, zone, order, type);
       if (cpu.ret < 0) continue;
-      yield* this.#hand(cpu, zone, cpu.ret, order, type);
+      const index = cpu.ret;
+      while (!this.#hand(cpu, zone, index, order, type)) yield;
       countAllocation(cpu, candidate, preferred, order);
       cpu.interrupts(interrupts);
       return;
@@ -81,12 +82,14 @@ export class PageAllocator {
   }
 
   /** rmqueue: ret = the index of a block, or -1. */
-  *#take(cpu: Cpu, zone: Zone, order: number, type: MigrateType): Program {
+  #take(cpu: Cpu, zone: Zone, order: number, type: MigrateType): Program {
     const list = pageListOf(type, order);
-    if (list >= 0) {
-      yield* takeFromList(cpu, zone, list, this.image.rules[zone.node]![list]!, this.#lock);
-      return;
-    }
+    if (list < 0) return this.#takeFromZone(cpu, zone, order, type);
+    return takeFromList(cpu, zone, list, this.image.rules[zone.node]![list]!, this.#lock);
+  }
+
+  /** rmqueue_buddy. */
+  *#takeFromZone(cpu: Cpu, zone: Zone, order: number, type: MigrateType): Program {
     const hi = zoneHi(zone.node);
     yield this.#lock.acquire(cpu, hi, zone.lo);
     yield* takeBlock(cpu, zone, type, order);
@@ -96,16 +99,17 @@ export class PageAllocator {
   }
 
   /** prep_new_page: one holder, one reference. */
-  *#hand(cpu: Cpu, zone: Zone, index: number, order: number, type: MigrateType): Program {
+  #hand(cpu: Cpu, zone: Zone, index: number, order: number, type: MigrateType): boolean {
     const region = zone.regions[type];
     const word = stateWord(PageState.Allocated, order, 0);
     const hi = zoneHi(zone.node);
-    while (!cpu.store64(hi, metadataLo(region, index), 1, word, Order.Relaxed)) yield;
+    if (!cpu.store64(hi, metadataLo(region, index), 1, word, Order.Relaxed)) return false;
     const number = region.base + index;
     cpu.hi = pageHi(zone.node, number);
     cpu.lo = pageLo(number);
     cpu.ret = 0;
     cpu.event(EventKind.FrameAllocated, cpu.hi, cpu.lo | order);
+    return true;
   }
 
   /** Gives 2^order pages back (__free_pages); at most the caller's own reference may be left. */

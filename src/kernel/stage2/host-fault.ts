@@ -119,7 +119,7 @@ function wantedNode(cpu: Cpu, host: HostTable, offset: number, shift: number): n
 /**
  * A frame for one entry, not zeroed. cpu.ret = 0 and (hi, lo) = its physical address, or -ENOMEM.
  */
-export function* allocateFrame(
+export function allocateFrame(
   cpu: Cpu,
   vm: Vm,
   host: HostTable,
@@ -127,12 +127,8 @@ export function* allocateFrame(
   shift: number,
 ): Program {
   const node = wantedNode(cpu, host, offset, shift);
-  if (host.pool !== null) {
-    const nodes = vm.pages.image.fallback[node]!;
-    yield* takeHugePage(cpu, host.pool, vm.spinlock, nodes);
-    return;
-  }
-  yield* vm.pages.allocate(cpu, node, shift - 12, MigrateType.Movable);
+  if (host.pool === null) return vm.pages.allocate(cpu, node, shift - 12, MigrateType.Movable);
+  return takeHugePage(cpu, host.pool, vm.spinlock, vm.pages.image.fallback[node]!);
 }
 
 /** Gives back a frame that lost the race for its entry. */

@@ -25,11 +25,10 @@ import {
   type HostTable,
   isUnchanged,
   newHostEntryRead,
-  readEntry,
   readLower,
   readUpper,
 } from './host-table.ts';
-import { lockVma, unlockVma } from './mm-struct.ts';
+import { holdOf, lockLookUp, readVmaEnd, readVmaStart, unlockVma } from './mm-struct.ts';
 import type { SlotImage, Vm } from './vm.ts';
 
 /** What a look-up found. Private to one CPU; reused from fault to fault. */
@@ -127,7 +126,8 @@ function* lookUpSlow(
   const { entry } = found;
   let hold = yield* lockTimed(cpu, vm, slot.id);
   for (;;) {
-    yield* readEntry(cpu, vm, host, offset, entry);
+    while (!readUpper(cpu, host, offset, entry)) yield;
+    if ((entry.lo & HostEntry.Table) !== 0) while (!readLower(cpu, vm, host, offset, entry)) yield;
     if ((entry.lo & HostEntry.Migration) !== 0) {
       yield* waitForMigration(cpu, entry);
       continue;
@@ -165,9 +165,13 @@ function* lockTimed(
   slot: number,
 ): Generator<Program | undefined, number, undefined> {
   cpu.begin(Metric.FaultMmapLockWait);
-  yield* lockVma(cpu, vm, slot);
+  yield* lockLookUp(cpu, vm, slot);
+  const hold = holdOf(cpu, vm);
+  cpu.spend(Cost.VmaLookup);
+  while (!readVmaStart(cpu, vm, slot)) yield;
+  while (!readVmaEnd(cpu, vm, slot)) yield;
   cpu.end(Metric.FaultMmapLockWait);
-  return cpu.ret;
+  return hold;
 }
 
 /** migration_entry_wait. */
