@@ -36,12 +36,12 @@ export const compareCommand: Command = {
 
 async function run(args: Arguments, signal: AbortSignal): Promise<ExitCode> {
   const look = lookOf(args.values.get('color'));
-  const { isRunPath } = await import('../compare/read-run.ts');
+  const { areRunPaths } = await import('../compare/read-run.ts');
   const [first] = args.words;
   if (first === undefined) {
     throw new UserError('compare needs a workload and its variants, or two results or more');
   }
-  const runs = isRunPath(first)
+  const runs = (await areRunPaths(args.words))
     ? await readRuns(args)
     : await runVariants(args, first, args.words.slice(1), signal);
   if (runs === null) return ExitCode.Done;

@@ -8,7 +8,7 @@ import type { Command } from './command.ts';
 import { compareCommand } from './compare.ts';
 import { listCommand } from './list.ts';
 import { machineCommand } from './machine.ts';
-import { type Arguments, checkArguments, type Option } from './options.ts';
+import { type Arguments, checkArguments, checkSwitch, type Option } from './options.ts';
 import { runCommand } from './run.ts';
 import { stressCommand } from './stress.ts';
 import { note, print } from './terminal.ts';
@@ -102,7 +102,8 @@ function describe(option: Option) {
 function parse(command: Command, argv: readonly string[]): { args: Arguments; wantsHelp: boolean } {
   const parsed = parserOf(command).parseSync([...argv]) as Readonly<Record<string, unknown>>;
   const words = (parsed['_'] as readonly unknown[]).map(String);
-  if (parsed['help'] === true) {
+  if (parsed['help'] !== undefined) {
+    checkSwitch('help', parsed['help']);
     return { args: { words, values: new Map(), repeated: new Map() }, wantsHelp: true };
   }
   return { args: checkArguments(parsed, words, command.options, command.name), wantsHelp: false };

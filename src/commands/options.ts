@@ -151,7 +151,8 @@ export function checkArguments(
     }
     if (key !== option.name) continue;
     if (option.value === '') {
-      if (isOn(option.name, value)) values.set(option.name, 'on');
+      checkSwitch(option.name, value);
+      values.set(option.name, 'on');
     } else if (REPEATABLE.has(option.name)) {
       repeated.set(option.name, valuesOf(value, option));
     } else {
@@ -162,12 +163,12 @@ export function checkArguments(
 }
 
 /** Keys that yargs adds: words, program name, and what the command line itself handles. */
-const IGNORED = new Set(['_', '$0', 'help', 'h', 'version', 'words', '--']);
+const IGNORED = new Set(['_', '$0', 'help', 'h', 'words', '--']);
 
-function isOn(name: string, value: unknown): boolean {
-  const last: unknown = Array.isArray(value) ? value.at(-1) : value;
-  if (typeof last === 'boolean') return last;
-  throw new UserError(`--${name} takes no value`);
+/** To yargs, `--json=3` is a switch that is off. */
+export function checkSwitch(name: string, value: unknown): void {
+  const all: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (all.some((each) => each !== true)) throw new UserError(`--${name} takes no value`);
 }
 
 function singleValue(value: unknown, option: Option): string {

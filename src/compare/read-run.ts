@@ -18,6 +18,18 @@ export function isRunPath(word: string): boolean {
   return word.includes('/') || word === '.' || word === '..' || /\.(hlog|json)$/.test(word);
 }
 
+/**
+ * Does `compare` read results? A bare folder name does for one, unless a variant (with `=`) shows
+ * that it is a workload.
+ */
+export async function areRunPaths(words: readonly string[]): Promise<boolean> {
+  const [first, ...rest] = words;
+  if (first === undefined || isRunPath(first)) return first !== undefined;
+  if (rest.length === 0 || rest.some((word) => word.includes('='))) return false;
+  const info = await stat(first).catch(() => null);
+  return info?.isDirectory() === true;
+}
+
 export async function readRun(path: string): Promise<ComparedRun> {
   const info = await stat(path).catch((error: unknown) => {
     throw new UserError(`${path}: ${reason(error)}; give a directory of run --out or an .hlog`);

@@ -69,6 +69,10 @@ describe('values', () => {
       ['run memory_latency mempolicy=bind:7', /node 7 does not exist/],
       ['run memory_latency placement=spread -c 0-3', /already says where/],
       ['run memory_latency --color blue', /--color: 'blue'/],
+      ['run memory_latency --dry-run=1', /--dry-run takes no value/],
+      ['run memory_latency --json=yes', /--json takes no value/],
+      ['run --version', /run has no option --version/],
+      ['run memory_latency --help=3', /--help takes no value/],
       ['run memory_latency rodata=on', /rodata=on means different things/],
     ]));
 });

@@ -180,10 +180,11 @@ describe('compare', () => {
   it('reads what --out wrote', async () => {
     await json([...SMALL, '-o', 'a']);
     await json([...SMALL, '-o', 'b', '-s', '3']);
-    const outcome = await numalab(['compare', './a', './b/latency.hlog', '--json'], {
-      cwd: folder,
-    });
+    const options = { cwd: folder };
+    const outcome = await numalab(['compare', './a', './b/latency.hlog', '--json'], options);
     expect(outcome.code).toBe(0);
+    const bare = await numalab(['compare', 'a', 'b'], options);
+    expect(bare.stdout).toMatch(/^A {2}a: memory_latency on graviton4_2p \(baseline\)\nB {2}b: /);
     const comparison = JSON.parse(outcome.stdout) as { schema: string; runs: unknown[] };
     expect(comparison.schema).toBe('numalab-compare-1');
     expect(comparison.runs).toHaveLength(2);

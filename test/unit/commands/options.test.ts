@@ -21,6 +21,8 @@ describe('options', () => {
     expect(() => check({ cpus: ['4', '8'] })).toThrow('--cpus is given 2 times; give it once');
     expect(() => check({ cpus: '' })).toThrow('--cpus needs a value: --cpus N|LIST');
     expect(() => check({ json: 'no' })).toThrow('--json takes no value');
+    expect(() => check({ json: false })).toThrow('--json takes no value');
+    expect(() => check({ json: [true, false] })).toThrow('--json takes no value');
     expect(() => check({ cpuss: '4' })).toThrow("run has no option --cpuss; did you mean 'cpus'?");
     expect(() => check({ x: true })).toThrow("run has no option -x; 'numalab run --help'");
   });
