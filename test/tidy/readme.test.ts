@@ -25,6 +25,11 @@ function dryRun(command: string): string {
   return [...words, ...(resolves ? ['--dry-run'] : [])].join(' ');
 }
 
+/** Timing rules may move figures a little; their units and the width of columns, too. */
+function withoutFigures(line: string): string {
+  return line.replace(/[\d.,]+( [num]?s\b)?/g, '#').replace(/ +/g, ' ');
+}
+
 describe('README.md', () => {
   const numalab = commands.filter((command) => command.startsWith('numalab '));
 
@@ -36,6 +41,16 @@ describe('README.md', () => {
     const words = command.split(/\s+/);
     const { stdout } = await run(process.execPath, [join(ROOT, 'dist/src/cli.js'), ...words]);
     expect(stdout).not.toBe('');
+  });
+
+  it('opens with a session as it is printed, figures aside', async () => {
+    const [prompt, ...lines] = /```console\n([\s\S]*?)```/.exec(README)![1]!.trimEnd().split('\n');
+    const words = prompt!.replace('$ numalab ', '').split(' ');
+    const { stdout } = await run(process.execPath, [join(ROOT, 'dist/src/cli.js'), ...words]);
+    const printed = new Set(stdout.split('\n').map(withoutFigures));
+    const shown = lines.filter((line) => line !== '[...]' && line !== '');
+    expect(shown.length).toBeGreaterThan(15);
+    expect(shown.filter((line) => !printed.has(withoutFigures(line)))).toEqual([]);
   });
 
   it('names only scripts that package.json has', () => {
