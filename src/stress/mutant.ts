@@ -1,0 +1,23 @@
+/**
+ * A seeded mistake: one step of a factory replaced, never a copy of the code, no run-time switch.
+ * The catalogue's names (M01 ... M50, P01 ... P24) are those of the published table
+ * (test/reports/mutants.md).
+ */
+
+import type { StressTarget } from './target.ts';
+
+/** Weakest model that shows it; `performance`: the measured side only. */
+export type MutantModel = 'sc' | 'tso' | 'needs armv8' | 'lkmm only' | 'performance';
+
+export interface Mutant {
+  readonly id: string;
+  readonly name: string;
+  /** What was replaced, in words. */
+  readonly change: string;
+  readonly model: MutantModel;
+  /** Oracles of which one has to speak; empty: all must be silent (controls, armv8 under tso). */
+  readonly oracles: readonly string[];
+  /** Why it is listed and not run ("not here yet"). */
+  readonly notHere?: string;
+  make(): StressTarget;
+}

@@ -1,0 +1,72 @@
+/**
+ * What `numalab stress` runs: a small program per CPU over a lock or a protocol, which can go
+ * wrong visibly, and what has to be reached for a clean pass to mean anything. The same target runs
+ * on every engine.
+ */
+
+import type { Cpu, Program } from '../cpu/cpu.ts';
+import type { Machine } from '../machine/machine.ts';
+import type { BootMemory } from '../memory/boot.ts';
+import type { Address } from '../memory/physical-address.ts';
+
+/** Sizes that the user chooses; a target gives the least and the default of each. */
+export interface StressSize {
+  readonly cpus: number;
+  /** Rounds of its loop that each CPU makes. */
+  readonly operations: number;
+}
+
+/** Plain data that boot leaves behind for programs: addresses of what is shared. */
+export interface StressImage {
+  readonly addresses: Readonly<Record<string, Address>>;
+  readonly numbers: Readonly<Record<string, number>>;
+}
+
+/** A branch that a schedule has to pass, or the pass says nothing about it. */
+export interface Goal {
+  readonly name: string;
+  /** Below these it is out of reach, which is said and is no failure. */
+  readonly leastCpus: number;
+  readonly leastOperations: number;
+}
+
+/** What an oracle says. */
+export interface Finding {
+  /** Name of the oracle: exclusion, lost-update, deadlock, ... (src/stress/oracles). */
+  readonly oracle: string;
+  /** The CPU that broke the rule first, then those concerned. */
+  readonly cpus: readonly number[];
+  /** What happened, without CPUs and addresses. */
+  readonly text: string;
+  readonly hi: number;
+  readonly lo: number;
+}
+
+/** How a target looks at memory after a run (physical, no cost, no scheduling). */
+export interface Memory {
+  word(address: Address): number;
+}
+
+/** What programs and checks of a target may tell besides what they do (host side, no cost). */
+export interface Reporter {
+  /** The branch of a goal was passed. */
+  reach(goal: string): void;
+  /** A rule is broken: the run ends here. */
+  fail(finding: Finding): void;
+}
+
+export interface StressTarget {
+  readonly name: string;
+  readonly group: 'locks' | 'protocols';
+  readonly description: string;
+  readonly smallest: StressSize;
+  readonly usual: StressSize;
+  readonly goals: readonly Goal[];
+  readonly machine: Machine;
+  readonly backedBytes: number;
+  boot(memory: BootMemory, size: StressSize): StressImage;
+  /** null: the CPU takes no part. */
+  program(cpu: Cpu, image: StressImage, size: StressSize, report: Reporter): Program | null;
+  /** After all programs have ended. */
+  finish(memory: Memory, image: StressImage, size: StressSize, report: Reporter): void;
+}
