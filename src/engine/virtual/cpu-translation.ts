@@ -30,7 +30,9 @@ const SLOT_PAGE_LO = 0;
 const SLOT_PAGE_HI = 1;
 const SLOT_CONTEXT = 2;
 const SLOT_GENERATION = 3;
+/** Index in the L1 TLB [15:0], log2 of what stage 1 maps above: a hit reads one host line. */
 const SLOT_ENTRY = 4;
+const ENTRY_BITS = 16;
 const SLOT_WRITABLE = 5;
 const SLOT_PA_HI = 6;
 const SLOT_PA_LO = 7;
@@ -88,9 +90,8 @@ export class TranslatingCpu extends RegimeCpu {
       slots[at + SLOT_WRITABLE]! >= write
     ) {
       const entry = slots[at + SLOT_ENTRY]!;
-      this.dtlb.touch(entry);
-      this.pageShift = this.dtlb.stage1Shift(entry);
-      this.accessShift = this.pageShift;
+      this.dtlb.touch(entry & 0xffff);
+      this.pageShift = entry >> ENTRY_BITS;
       this.pageHi = aHi;
       this.pageLo = aLo & ~0xfff;
       this.pagePaHi = slots[at + SLOT_PA_HI]!;
@@ -127,7 +128,6 @@ export class TranslatingCpu extends RegimeCpu {
     this.pagePaHi = dtlb.paHi(i) | (aHi & ~dtlb.maskHi(i));
     this.pagePaLo = dtlb.paLo(i) | (offsetLo & ~0xfff);
     this.pageShift = dtlb.stage1Shift(i);
-    this.accessShift = this.pageShift;
     this.pageWritable = (dtlb.permissions(i) & PERM_WRITE) !== 0 ? 1 : 0;
     this.pageZone = this.zoneOf(this.pagePaHi, this.pagePaLo);
     this.#keepSlot(i);
@@ -142,7 +142,7 @@ export class TranslatingCpu extends RegimeCpu {
     slots[at + SLOT_PAGE_HI] = this.pageHi;
     slots[at + SLOT_CONTEXT] = this.context;
     slots[at + SLOT_GENERATION] = this.dtlb.generation;
-    slots[at + SLOT_ENTRY] = entry;
+    slots[at + SLOT_ENTRY] = entry | (this.pageShift << ENTRY_BITS);
     slots[at + SLOT_WRITABLE] = this.pageWritable;
     slots[at + SLOT_PA_HI] = this.pagePaHi;
     slots[at + SLOT_PA_LO] = this.pagePaLo;
@@ -152,6 +152,7 @@ export class TranslatingCpu extends RegimeCpu {
   #useAddress(aLo: number): void {
     this.accessPaHi = this.pagePaHi;
     this.accessPaLo = this.pagePaLo | (aLo & 0xfff);
+    this.accessShift = this.pageShift;
   }
 
   /**
