@@ -79,10 +79,7 @@ export function writes(kind: StepKind): boolean {
 
 export function touchesMemory(kind: StepKind): boolean {
   return (
-    writes(kind) ||
-    kind === StepKind.Read ||
-    kind === StepKind.Await ||
-    kind === StepKind.WalkRead
+    writes(kind) || kind === StepKind.Read || kind === StepKind.Await || kind === StepKind.WalkRead
   );
 }
 
