@@ -65,7 +65,7 @@ const MODEL_ROOMS = new Set([
 /** Files of the model that look at the wall clock, and what for. */
 const WALL_CLOCK: Readonly<Record<string, string>> = {
   'src/engine/virtual/run-worker.ts': 'how often to report progress',
-  'src/engine/virtual/meeting.ts': 'how long to spin before sleeping',
+  'src/engine/virtual/patience.ts': 'how long to spin before sleeping',
 };
 
 /** Files outside the host engine that use BigInt, and what for. */

@@ -1,6 +1,6 @@
 /**
- * Delivers a message that was read from another worker's outbox to the CPU, home or agent it is
- * for.
+ * Delivers a message that was read from another worker's outbox or channel to the CPU, home or
+ * agent it is for.
  */
 
 import type { LossKind, RequestKind } from '../../cache/line-state.ts';
@@ -8,15 +8,16 @@ import { MessageKind } from './mailbox.ts';
 import type { Roads } from './roads.ts';
 
 export function deliver(roads: Roads, w: Float64Array, at: number): void {
-  const time = w[at + 2]!;
-  const target = w[at + 3]!;
-  const cpu = w[at + 4]!;
-  const hi = w[at + 5]!;
-  const lo = w[at + 6]!;
-  const a = w[at + 7]!;
-  const b = w[at + 8]!;
-  const c = w[at + 9]!;
-  switch (w[at + 1]) {
+  const time = w[at]!;
+  const kindAndCpu = w[at + 1]!;
+  const cpu = kindAndCpu >> 4;
+  const target = w[at + 2]!;
+  const hi = w[at + 3]!;
+  const lo = w[at + 4]!;
+  const a = w[at + 5]!;
+  const b = w[at + 6]!;
+  const c = w[at + 7]!;
+  switch (kindAndCpu & 15) {
     case MessageKind.Request:
       roads.home(target).request(cpu, time, hi, lo, a as RequestKind, b === 1, c);
       break;

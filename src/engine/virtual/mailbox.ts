@@ -1,7 +1,8 @@
 /**
- * Messages between workers. Each worker has one outbox per meeting parity; a message names the
- * worker it is for and carries its own emulated time, so the order in which messages are read does
- * not matter. Bounded: beyond the bound is a bug, never a silent drop (ER-B6).
+ * Messages between workers, and the outboxes of workers that share a node: one per worker and
+ * meeting parity, read by all others. A message carries its own emulated time, so the order in
+ * which messages are read does not matter. Bounded: beyond the bound is a bug, never a silent drop
+ * (ER-B6). Workers with whole nodes use channels instead (channel.ts).
  */
 
 import { assert } from '../../base/assert.ts';
@@ -20,10 +21,54 @@ export const MessageKind = {
 } as const;
 export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
 
-/** worker, kind, time, target (node or CPU), cpu, hi, lo, a, b, c (c may be a time) */
-export const MESSAGE_DOUBLES = 10;
+/** time, kind + 16 cpu, target (node or CPU), hi, lo, a, b, c (c may be a time): 64 bytes */
+export const MESSAGE_DOUBLES = 8;
 
-/** What an overflow may grow to: 1.6 million messages. */
+/** Where roads put messages to other workers. */
+export interface Post {
+  send(
+    worker: number,
+    kind: MessageKind,
+    timePs: number,
+    target: number,
+    cpu: number,
+    hi: number,
+    lo: number,
+    a: number,
+    b: number,
+    c: number,
+  ): void;
+}
+
+export type Deliver = (words: Float64Array, at: number) => void;
+
+export function putMessage(
+  words: Float64Array,
+  at: number,
+  kind: MessageKind,
+  timePs: number,
+  target: number,
+  cpu: number,
+  hi: number,
+  lo: number,
+  a: number,
+  b: number,
+  c: number,
+): void {
+  words[at] = timePs;
+  words[at + 1] = kind + 16 * cpu;
+  words[at + 2] = target;
+  words[at + 3] = hi;
+  words[at + 4] = lo;
+  words[at + 5] = a;
+  words[at + 6] = b;
+  words[at + 7] = c;
+}
+
+/** In an outbox the receiving worker comes behind the message. */
+const ENTRY_DOUBLES = MESSAGE_DOUBLES + 1;
+
+/** What an overflow may grow to: 1.8 million messages. */
 export const OVERFLOW_BYTES_MAX = 2 ** 27;
 
 /**
@@ -34,7 +79,12 @@ export function outboxCapacity(cpuCount: number): number {
   return Math.max(4096, 64 * cpuCount);
 }
 
-export class Outbox {
+/** Both parities, each with the count of its messages in front. */
+export function outboxBytes(cpuCount: number): number {
+  return 2 * (1 + outboxCapacity(cpuCount) * ENTRY_DOUBLES) * 8;
+}
+
+export class Outbox implements Post {
   readonly #words: Float64Array<SharedArrayBuffer>;
   /** By parity; they grow when needed, and their views with them. */
   readonly #overflows: readonly Float64Array<SharedArrayBuffer>[];
@@ -58,7 +108,7 @@ export class Outbox {
   /** Starts filling the buffer of a parity. */
   open(parity: number): void {
     this.#parity = parity;
-    this.#base = parity * (1 + this.#capacity * MESSAGE_DOUBLES);
+    this.#base = parity * (1 + this.#capacity * ENTRY_DOUBLES);
     this.#count = 0;
     this.earliestPs = Number.POSITIVE_INFINITY;
   }
@@ -76,22 +126,14 @@ export class Outbox {
     c: number,
   ): void {
     let words = this.#words;
-    let at = this.#base + 1 + this.#count * MESSAGE_DOUBLES;
+    let at = this.#base + 1 + this.#count * ENTRY_DOUBLES;
     if (this.#count >= this.#capacity) {
-      at = (this.#count - this.#capacity) * MESSAGE_DOUBLES;
-      words = this.#overflowFor(at + MESSAGE_DOUBLES);
+      at = (this.#count - this.#capacity) * ENTRY_DOUBLES;
+      words = this.#overflowFor(at + ENTRY_DOUBLES);
     }
     this.#count++;
-    words[at] = worker;
-    words[at + 1] = kind;
-    words[at + 2] = timePs;
-    words[at + 3] = target;
-    words[at + 4] = cpu;
-    words[at + 5] = hi;
-    words[at + 6] = lo;
-    words[at + 7] = a;
-    words[at + 8] = b;
-    words[at + 9] = c;
+    putMessage(words, at, kind, timePs, target, cpu, hi, lo, a, b, c);
+    words[at + MESSAGE_DOUBLES] = worker;
     if (timePs < this.earliestPs) this.earliestPs = timePs;
   }
 
@@ -117,17 +159,17 @@ export function readOutbox(
   parity: number,
   cpuCount: number,
   worker: number,
-  deliver: (words: Float64Array, at: number) => void,
+  deliver: Deliver,
 ): void {
   const capacity = outboxCapacity(cpuCount);
-  const base = parity * (1 + capacity * MESSAGE_DOUBLES);
+  const base = parity * (1 + capacity * ENTRY_DOUBLES);
   const count = words[base]!;
   const inside = Math.min(count, capacity);
   for (let i = 0; i < inside; i++) {
-    const at = base + 1 + i * MESSAGE_DOUBLES;
-    if (words[at] === worker) deliver(words, at);
+    const at = base + 1 + i * ENTRY_DOUBLES;
+    if (words[at + MESSAGE_DOUBLES] === worker) deliver(words, at);
   }
-  for (let at = 0; at < (count - inside) * MESSAGE_DOUBLES; at += MESSAGE_DOUBLES) {
-    if (overflow[at] === worker) deliver(overflow, at);
+  for (let at = 0; at < (count - inside) * ENTRY_DOUBLES; at += ENTRY_DOUBLES) {
+    if (overflow[at + MESSAGE_DOUBLES] === worker) deliver(overflow, at);
   }
 }

@@ -12,13 +12,18 @@ import type { LossKind, RequestKind } from '../../cache/line-state.ts';
 import type { DvmAgent, DvmPort } from '../../translation/dvm-agent.ts';
 import { Calendar } from './calendar.ts';
 import type { Fabric } from './fabric.ts';
-import { MessageKind, Outbox } from './mailbox.ts';
+import { MessageKind, type Post } from './mailbox.ts';
 import type { EngineSpec } from './spec.ts';
 import type { VirtualCpu } from './virtual-cpu.ts';
 
+const NO_POST: Post = {
+  send: (worker, kind) => assert(false, `a message of kind ${kind} to worker ${worker}`),
+};
+
 export class Roads implements Fabric, HomePort, DvmPort {
   readonly spec: EngineSpec;
-  readonly outbox: Outbox;
+  /** For what leaves the worker; alone, it has none. */
+  outbox: Post;
   /** CPUs of this worker, in order of number unless shuffled. */
   readonly cpus: VirtualCpu[] = [];
   marks = 0;
@@ -40,9 +45,7 @@ export class Roads implements Fabric, HomePort, DvmPort {
     const { machine } = spec;
     this.spec = spec;
     this.#grid = machine.gridPs;
-    const { outboxes, overflows } = spec.buffers;
-    const own = overflows.slice(2 * index, 2 * index + 2);
-    this.outbox = new Outbox(outboxes[index]!, own, machine.cpuCount);
+    this.outbox = NO_POST;
     this.#cpuById = new Array(machine.cpuCount).fill(null);
     this.#homeByNode = new Array(machine.nodeCount).fill(null);
     this.#agentByNode = new Array(machine.nodeCount).fill(null);

@@ -1,26 +1,27 @@
 /**
- * Decides when windows run. A worker that shares no node runs all windows up to the common horizon
- * (earliest pending time anywhere + the least hop between nodes of different workers) and then
- * meets the others once; workers that share nodes meet twice per window, between CPU and home
- * phase.
+ * Decides when windows run. A worker that shares no node runs every window that ends before
+ * anything from elsewhere can reach it (exchange.ts), and waits only when there is none; workers
+ * that share nodes meet twice per window, between CPU and home phase.
  *
- * The result depends on emulated times alone: never on when workers meet or how many there are.
+ * The result depends on emulated times alone: never on when workers hear of each other or how many
+ * there are.
  */
 
 import { availableParallelism } from 'node:os';
 import { assert } from '../../base/assert.ts';
 import { InterruptedError, placeOf } from '../../base/errors.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { Published, raiseAbort } from './control.ts';
+import { AbortedError, checkAbort, Published, raiseAbort } from './control.ts';
 import { NEVER } from './cpu-state.ts';
 import { deliver } from './deliver.ts';
-import { readOutbox } from './mailbox.ts';
-import { AbortedError, Meeting } from './meeting.ts';
+import { Exchange } from './exchange.ts';
+import { Outbox, readOutbox } from './mailbox.ts';
+import { Meeting } from './meeting.ts';
 import { Shuffle } from './shuffle.ts';
 import type { CpuResult, Ending, EngineSpec, WorkerResult } from './spec.ts';
 import { Worker } from './worker.ts';
 
-/** Windows between two looks at the abort word when a worker is alone. */
+/** Windows between two looks at the abort word. */
 const ABORT_CHECK_WINDOWS = 256;
 
 /**
@@ -54,10 +55,12 @@ export function runWorker(
 }
 
 class WorkerRun {
-  readonly meeting: Meeting;
   readonly #spec: EngineSpec;
   readonly #worker: Worker;
+  readonly #meeting: Meeting;
+  readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #published: Float64Array;
+  readonly #outbox: Outbox;
   readonly #outboxes: Float64Array[];
   readonly #overflows: Float64Array[];
   readonly #deliver: (words: Float64Array, at: number) => void;
@@ -71,6 +74,7 @@ class WorkerRun {
   #shown = 0;
   #shownAtMs = 0;
   #parity = 0;
+  #meetings = 0;
   #progressPs = 0;
   /** The progress that #stopAtPs was computed from. */
   #stopOfProgressPs = -1;
@@ -80,14 +84,23 @@ class WorkerRun {
   constructor(spec: EngineSpec, index: number, observe: Observer) {
     this.#spec = spec;
     this.#observe = observe;
-    this.meeting = new Meeting(spec.buffers.control, spec.workerCount, availableParallelism());
+    this.#meeting = new Meeting(spec.buffers.control, spec.workerCount, availableParallelism());
+    this.#control = new Int32Array(spec.buffers.control);
     this.#worker = new Worker(spec, index);
     this.#shuffle = spec.debug.shuffle === 0 ? null : new Shuffle(spec.debug.shuffle - 1 - index);
     this.#everyWorker = Array.from({ length: spec.workerCount }, (_, worker) => worker);
     this.#published = new Float64Array(spec.buffers.minima);
-    this.#outboxes = spec.buffers.outboxes.map((buffer) => new Float64Array(buffer));
-    this.#overflows = spec.buffers.overflows.map((buffer) => new Float64Array(buffer));
-    this.#deliver = (words, at) => deliver(this.#worker.roads, words, at);
+    const { outboxes, overflows } = spec.buffers;
+    const own = overflows.slice(2 * index, 2 * index + 2);
+    this.#outbox = new Outbox(outboxes[index]!, own, spec.machine.cpuCount);
+    this.#outboxes = outboxes.map((buffer) => new Float64Array(buffer));
+    this.#overflows = overflows.map((buffer) => new Float64Array(buffer));
+    const { gridPs } = spec.machine;
+    this.#deliver = (words, at) => {
+      const { roads } = this.#worker;
+      assert(words[at]! >= roads.window * gridPs, 'a message is read after its window');
+      deliver(roads, words, at);
+    };
   }
 
   get failure(): Error | null {
@@ -116,26 +129,44 @@ class WorkerRun {
     }
   }
 
-  /** Whole nodes per worker: several windows between two meetings. */
+  /** Whole nodes per worker: no meetings either, but nobody runs on into the unknown. */
   #runApart(): void {
     const worker = this.#worker;
     const grid = this.#spec.machine.gridPs;
     const hop = leastHopBetweenWorkers(this.#spec);
-    worker.roads.outbox.open(this.#parity);
-    for (;;) {
-      const earliest = this.#meet();
-      if (this.#ended(earliest)) return;
-      // Debugging: meet after every window, which must not matter.
-      const next = (Math.floor(earliest / grid) + 1) * grid;
-      const farthest = this.#shuffle === null ? earliest + hop : next;
-      const horizon = Math.min(farthest, this.#stopPs());
-      for (;;) {
-        const own = worker.earliest();
-        if (own === NEVER) break;
-        const window = Math.floor(own / grid);
-        if ((window + 1) * grid > horizon) break;
-        worker.runWindow(window, horizon);
+    const { buffers, workerCount } = this.#spec;
+    const cores = availableParallelism();
+    const { index } = worker;
+    const exchange = new Exchange(buffers, workerCount, index, hop, cores, this.#deliver);
+    worker.roads.outbox = exchange;
+    for (let count = 0; ; ) {
+      if (this.#shuffle?.coin()) {
+        this.#shuffle.apply(exchange.readingOrder);
+        exchange.look();
       }
+      const own = worker.earliest();
+      const failure = this.#ownFailurePs();
+      exchange.publish(own, worker.roads.lastProgressPs, failure);
+      this.#failurePs = Math.min(failure, exchange.failurePs);
+      this.#progressPs = Math.max(exchange.progressPs, worker.roads.lastProgressPs);
+      const unreceived = exchange.unreceivedPs();
+      const elsewhere = Math.min(exchange.othersPs, unreceived);
+      if (this.#failurePs !== NEVER) this.#endAfterFailure(Math.min(own, elsewhere));
+      const window = Math.floor(own / grid);
+      const end = (window + 1) * grid;
+      const stop = this.#stopPs();
+      const horizon = Math.min(elsewhere + hop, stop);
+      if (end <= horizon) {
+        if (count++ % ABORT_CHECK_WINDOWS === 0) checkAbort(this.#control);
+        this.#show();
+        worker.runWindow(window, horizon);
+        continue;
+      }
+      if (exchange.look()) continue;
+      this.#meetings = exchange.looks;
+      if (this.#ended(Math.min(own, elsewhere))) return;
+      // While others have yet to take a message of this worker, all that they report matters.
+      exchange.wait(unreceived + hop < end ? 0 : Math.min(end - hop, stop));
     }
   }
 
@@ -143,7 +174,8 @@ class WorkerRun {
   #runSplit(): void {
     const worker = this.#worker;
     const grid = this.#spec.machine.gridPs;
-    worker.roads.outbox.open(this.#parity);
+    worker.roads.outbox = this.#outbox;
+    this.#outbox.open(this.#parity);
     for (;;) {
       const earliest = this.#meet();
       if (this.#ended(earliest)) return;
@@ -161,16 +193,13 @@ class WorkerRun {
     const published = this.#published;
     const parity = this.#parity;
     const mine = worker.index * Published.Doubles + parity * Published.Parity;
-    published[mine + Published.Earliest] = Math.min(
-      worker.earliest(),
-      worker.roads.outbox.earliestPs,
-    );
+    published[mine + Published.Earliest] = Math.min(worker.earliest(), this.#outbox.earliestPs);
     published[mine + Published.Progress] = worker.roads.lastProgressPs;
     published[mine + Published.Failure] = this.#ownFailurePs();
-    if (this.meeting.meetings % ABORT_CHECK_WINDOWS === 0) this.meeting.checkAbort();
+    if (this.#meetings++ % ABORT_CHECK_WINDOWS === 0) checkAbort(this.#control);
     this.#show();
-    worker.roads.outbox.close();
-    this.meeting.wait();
+    this.#outbox.close();
+    this.#meeting.wait();
     let earliest = NEVER;
     this.#shuffle?.apply(this.#everyWorker);
     for (const other of this.#everyWorker) {
@@ -184,12 +213,12 @@ class WorkerRun {
       readOutbox(this.#outboxes[other]!, overflow, parity, cpuCount, worker.index, this.#deliver);
     }
     this.#parity = 1 - parity;
-    worker.roads.outbox.open(this.#parity);
+    this.#outbox.open(this.#parity);
     return earliest;
   }
 
   #lookAround(): void {
-    this.meeting.checkAbort();
+    checkAbort(this.#control);
     this.#show();
   }
 
@@ -226,7 +255,7 @@ class WorkerRun {
 
   /**
    * Once every CPU has passed the first failure, none can come up that is earlier: all workers end
-   * at the same meeting, and the result is the same for any number of them (ER-B5).
+   * then, and the result is the same for any number of them (ER-B5).
    */
   #endAfterFailure(earliest: number): void {
     if (earliest <= this.#failurePs) return;
@@ -286,7 +315,7 @@ class WorkerRun {
       ending: this.#ending,
       logs: cpus.flatMap(({ watch }) => (watch === null ? [] : [watch.log()])),
       windows: worker.windows,
-      meetings: this.meeting.meetings,
+      meetings: this.#meetings,
       transactions: homes.reduce((sum, home) => sum + home.lines.transactions, 0),
       ties: homes.reduce((sum, home) => sum + home.queue.ties, 0),
     };

@@ -1,7 +1,7 @@
 /**
  * Debug switch (ER-T12): shuffles what must not matter, the order of CPUs in a window, of homes on
- * a worker, and of the workers whose messages are read; and workers meet after every window. The
- * digest must not move.
+ * a worker, and of the workers whose messages are read; and messages are read at odd times, too.
+ * The digest must not move.
  */
 
 import { RandomStream } from '../../base/random.ts';
@@ -11,6 +11,10 @@ export class Shuffle {
 
   constructor(seed: number) {
     this.#stream = new RandomStream(seed, 'engine shuffle', 0);
+  }
+
+  coin(): boolean {
+    return this.#stream.below(2) === 0;
   }
 
   apply(list: unknown[]): void {

@@ -69,6 +69,12 @@ export interface EngineBuffers {
   readonly minima: SharedArrayBuffer;
   /** Float64, per worker: outgoing messages, double-buffered by meeting parity. */
   readonly outboxes: readonly SharedArrayBuffer[];
+  /** Reports of workers with whole nodes (reports.ts). */
+  readonly reports: SharedArrayBuffer;
+  /** Of workers that sleep (doorbell.ts). */
+  readonly doorbells: SharedArrayBuffer;
+  /** Float64: messages of worker a to b at a x workers + b (channel.ts). */
+  readonly channels: readonly SharedArrayBuffer[];
   /** Float64, two per worker (by meeting parity), growable: messages beyond an outbox' capacity. */
   readonly overflows: readonly SharedArrayBuffer[];
   /** Float64: order witness, by node: [last read, last write] per backed line; empty when off. */

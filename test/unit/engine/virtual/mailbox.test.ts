@@ -39,7 +39,7 @@ describe('Outbox', () => {
     outbox.send(2, MessageKind.Wake, 400, 1, 1, 0, 0, 0, 0, 0);
     outbox.close();
     expect(outbox.earliestPs).toBe(400);
-    expect(read(0, 0)).toEqual([[0, MessageKind.Grant, 500, 3, 3, 1, 2, 4, 5, 6]]);
+    expect(read(0, 0)).toEqual([[500, MessageKind.Grant + 16 * 3, 3, 1, 2, 4, 5, 6]]);
     outbox.open(1);
     outbox.close();
     expect(outbox.earliestPs).toBe(Number.POSITIVE_INFINITY);
@@ -60,8 +60,8 @@ describe('Outbox', () => {
       expect(mine).toHaveLength(Math.floor(count / 2));
       mine.forEach((message, k) => {
         const i = 2 * k + 1;
-        const { Loss } = MessageKind;
-        expect(message).toEqual([1, Loss, 1000 + i, i, i, i, -i, 0, 1, 2.5 * i]);
+        const kindAndCpu = MessageKind.Loss + 16 * i;
+        expect(message).toEqual([1000 + i, kindAndCpu, i, i, -i, 0, 1, 2.5 * i]);
       });
     }
   });
