@@ -22,9 +22,9 @@ export interface ThreadMap {
   readonly workerOfNode: readonly number[];
 }
 
-/** Nodes closer than this would meet so often that `auto` never separates them. */
+/** Nodes closer than this would wait for each other so often that `auto` never separates them. */
 const CLOSE_HOP_PS = 10 * PS_PER_NS;
-/** Nodes with fewer active CPUs have too little to do between two meetings. */
+/** Nodes with fewer active CPUs have too little to do while a message is on its way. */
 const CPUS_PER_NODE_WORTH_A_WORKER = 16;
 const THREADS_MAX = 1024;
 
