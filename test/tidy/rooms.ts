@@ -25,8 +25,9 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   report: ['base', 'metrics'],
   compare: ['base', 'metrics', 'report'],
   run: [...KERNEL_SIDE, 'kernel', 'workloads', 'engine', 'checkers', 'report', 'compare'],
-  commands: [...KERNEL_SIDE, 'kernel', 'workloads', 'run', 'report', 'compare'],
-  workers: ['base', 'engine', 'run'],
+  stress: [...KERNEL_SIDE, 'kernel', 'workloads', 'engine', 'checkers', 'run', 'report'],
+  commands: [...KERNEL_SIDE, 'kernel', 'workloads', 'run', 'stress', 'report', 'compare'],
+  workers: ['base', 'engine', 'run', 'stress'],
 };
 
 /** Vocabulary of the CPU operations: any room from translation upwards may use these. */
