@@ -173,5 +173,15 @@ export const EventKind = {
   WriteProtectFlushed: 12,
   /** The next acquisition of this CPU was a try that would not have waited. */
   LockTried: 13,
+  /** Asks for a lock and will wait for it; told by programs that watch fairness. */
+  LockAsked: 14,
+  /** An object without a page of its own: from here on nobody may touch it, or may again. */
+  ObjectFreed: 15,
+  ObjectAllocated: 16,
+  /** A handler of an interrupt begins, ends. */
+  InterruptEntered: 17,
+  InterruptLeft: 18,
+  /** Nobody can find the object any more; who has found it may still use it. */
+  ObjectUnlinked: 19,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];

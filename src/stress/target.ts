@@ -20,6 +20,8 @@ export interface StressSize {
 export interface StressImage {
   readonly addresses: Readonly<Record<string, Address>>;
   readonly numbers: Readonly<Record<string, number>>;
+  /** Images of kernel objects (a PageAllocatorImage, a KvmImage, ...), plain data too. */
+  readonly parts?: Readonly<Record<string, unknown>>;
 }
 
 /** A branch that a schedule has to pass, or the pass says nothing about it. */
@@ -64,6 +66,8 @@ export interface StressTarget {
   readonly goals: readonly Goal[];
   readonly machine: Machine;
   readonly backedBytes: number;
+  /** How often a waiter may be overtaken by later ones; absent: the lock promises nothing. */
+  readonly bypasses?: number;
   boot(memory: BootMemory, size: StressSize): StressImage;
   /** null: the CPU takes no part. */
   program(cpu: Cpu, image: StressImage, size: StressSize, report: Reporter): Program | null;

@@ -1,0 +1,38 @@
+/**
+ * What an oracle is: it listens to one schedule and says when a rule is broken. Listening takes no
+ * step of any program, so an oracle changes nothing about what can happen.
+ *
+ * An oracle lives for one schedule, on the engine's side. Targets tell what only they know (a
+ * count that is short, a torn reading) through the functions of lost-update.ts and torn-read.ts.
+ */
+
+import type { Finding } from '../target.ts';
+
+export interface OracleContext {
+  readonly cpuCount: number;
+  /** Is this CPU's program waiting for a word or a wake-up that has not come? */
+  isBlocked(cpu: number): boolean;
+  /** Ends the schedule; an engine may make it throw. */
+  fail(finding: Finding): void;
+}
+
+export interface StressOracle {
+  readonly name: string;
+  /** Cpu.event, in the order of the schedule. `interrupts`: they are enabled on that CPU. */
+  event?(cpu: number, kind: number, hi: number, lo: number, interrupts: boolean): void;
+  /** A program or a walker reads or writes; physical address, before it takes effect. */
+  access?(cpu: number, hi: number, lo: number, bytes: number, writes: boolean): void;
+  /** All programs have ended. */
+  finish?(): void;
+}
+
+export type MakeOracle = (context: OracleContext) => StressOracle;
+
+/** What a CPU waits for when nobody can go on. */
+export interface Wait {
+  readonly cpu: number;
+  /** In idle(); else for a word. */
+  readonly idle: boolean;
+  readonly hi: number;
+  readonly lo: number;
+}

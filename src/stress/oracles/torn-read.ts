@@ -1,0 +1,22 @@
+/**
+ * Torn and stale readings: two words that a writer changes together are not seen half changed, and
+ * what was written in a section is what the same section reads back. Told by targets at once.
+ */
+
+import type { Address } from '../../memory/physical-address.ts';
+import type { Reporter } from '../target.ts';
+
+export const TORN_READ = 'torn-read';
+
+/** Two words that must be equal. */
+export function checkEqual(
+  cpu: number,
+  first: number,
+  second: number,
+  address: Address,
+  report: Reporter,
+): void {
+  if (first === second) return;
+  const text = `reads ${first} and ${second} from words that change together`;
+  report.fail({ oracle: TORN_READ, cpus: [cpu], text, hi: address.hi, lo: address.lo });
+}
