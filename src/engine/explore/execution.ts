@@ -38,6 +38,8 @@ export const StepKind = {
   Interrupt: 15,
   /** Translation, cache maintenance, whole pages. */
   Other: 16,
+  /** A store enters its CPU's store buffer (tso): nobody else sees it before its Drain. */
+  Buffer: 17,
 } as const;
 export type StepKind = (typeof StepKind)[keyof typeof StepKind];
 
@@ -61,16 +63,59 @@ export interface Execution {
   take(agent: number): void;
 }
 
+/** Columns of steps: the pending ones by agent, or those of a trace by position. */
+export type StepColumns = Pick<Execution, 'kind' | 'hi' | 'lo' | 'bytes'>;
+
 /** Do the two pending steps not commute? Same line of bytes, at least one writes; or both order. */
 export function dependent(execution: Execution, a: number, b: number): boolean {
-  const x = execution.kind[a]! as StepKind;
-  const y = execution.kind[b]! as StepKind;
+  return stepsDepend(execution, a, a, execution, b, b, execution.cpuCount);
+}
+
+/**
+ * The same of any two steps, each a row of its columns and its agent. That a buffered store comes
+ * before its own drain is no dependence, but FIFO order: k-th before k-th (exhaustive/trace.ts).
+ */
+export function stepsDepend(
+  from: StepColumns,
+  a: number,
+  agentA: number,
+  to: StepColumns,
+  b: number,
+  agentB: number,
+  cpuCount: number,
+): boolean {
+  const x = from.kind[a]! as StepKind;
+  const y = to.kind[b]! as StepKind;
+  if (agentA % cpuCount === agentB % cpuCount) {
+    if (x === StepKind.Drain && y !== StepKind.Drain) return meetsOwnDrain(y, from, a, to, b);
+    if (y === StepKind.Drain && x !== StepKind.Drain) return meetsOwnDrain(x, from, a, to, b);
+    // A program waits for the walker of its CPU: where the one is, the other can't be.
+    if ((x === StepKind.WalkRead) !== (y === StepKind.WalkRead)) return true;
+  }
   if (!touchesMemory(x) || !touchesMemory(y)) return ordersAll(x) || ordersAll(y);
-  if (!writes(x) && !writes(y)) return false;
-  if (execution.hi[a] !== execution.hi[b]) return false;
-  const from = execution.lo[a]! >>> 0;
-  const other = execution.lo[b]! >>> 0;
-  return from < other + execution.bytes[b]! && other < from + execution.bytes[a]!;
+  return (writes(x) || writes(y)) && overlap(from, a, to, b);
+}
+
+/**
+ * A load takes its own CPU's newest buffered bytes, so it reads the same before and after they
+ * drain; fences and updates wait for drains, whatever their address.
+ */
+function meetsOwnDrain(
+  kind: StepKind,
+  from: StepColumns,
+  a: number,
+  to: StepColumns,
+  b: number,
+): boolean {
+  if (kind === StepKind.Read || kind === StepKind.Await || kind === StepKind.Buffer) return false;
+  return kind !== StepKind.WalkRead || overlap(from, a, to, b);
+}
+
+function overlap(from: StepColumns, a: number, to: StepColumns, b: number): boolean {
+  if (from.hi[a] !== to.hi[b]) return false;
+  const start = from.lo[a]! >>> 0;
+  const other = to.lo[b]! >>> 0;
+  return start < other + to.bytes[b]! && other < start + from.bytes[a]!;
 }
 
 export function writes(kind: StepKind): boolean {
@@ -85,5 +130,6 @@ export function touchesMemory(kind: StepKind): boolean {
 
 /** Steps that are taken to meet everything: TLB maintenance, interrupts, wakes. */
 function ordersAll(kind: StepKind): boolean {
-  return kind !== StepKind.None && kind !== StepKind.Fence && !touchesMemory(kind);
+  if (kind === StepKind.None || kind === StepKind.Fence || kind === StepKind.Buffer) return false;
+  return !touchesMemory(kind);
 }
