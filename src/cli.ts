@@ -5,7 +5,10 @@
  * numalab prints its stack and asks for a report; the exit code says which (base/errors.ts).
  */
 
+import { widenInlining } from './base/inlining.ts';
 import { main } from './commands/main.ts';
+
+widenInlining();
 
 // A reader that has seen enough (`| head`) is no failure.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {

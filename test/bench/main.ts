@@ -9,6 +9,7 @@ import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { widenInlining } from '../../src/base/inlining.ts';
 import { packageRoot } from '../../src/base/package-root.ts';
 import type { Benchmark, Measured } from './benchmark.ts';
 import { BENCHMARKS } from './registry.ts';
@@ -20,6 +21,7 @@ const USAGE = 'usage: npm run bench -- [--json] [--full] [--report] [NAME...]';
 
 async function main(argv: readonly string[]): Promise<number> {
   if (argv[0] === CHILD) {
+    widenInlining();
     const measured = await named(argv[1]!).measure();
     process.stdout.write(`${JSON.stringify(measured)}\n`);
     return 0;

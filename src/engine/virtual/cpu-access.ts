@@ -16,6 +16,10 @@ import { Phase, WaitFor } from './cpu-state.ts';
 
 const EMPTY = new Int32Array(0);
 
+// Constants of this module are immediates in compiled code; imported objects are read every time.
+const L1_HITS = Counter.L1Hits;
+const MODIFIED = LineState.Modified;
+
 export class AccessCpu extends InvalidatingCpu {
   /** The 32-bit word of the access just made: `zone[word]`; EMPTY where memory has no bytes. */
   protected zone: Int32Array = EMPTY;
@@ -57,14 +61,14 @@ export class AccessCpu extends InvalidatingCpu {
       // An empty way looks like the lowest tag.
       if ((entry & ~3) !== key || entry === 0) entry = this.#moveToFront(base, key);
       if ((entry & 3) > write) {
-        if (write === 1) tags[base] = entry | LineState.Modified;
+        if (write === 1) tags[base] = entry | MODIFIED;
         this.clock += this.l1LatencyPs;
-        this.counters[Counter.L1Hits] = this.counters[Counter.L1Hits]! + 1;
+        this.counters[L1_HITS] = this.counters[L1_HITS]! + 1;
         this.zone = this.pageZone;
         this.word = paLo >>> 2;
         this.accessPaHi = paHi;
         this.accessPaLo = paLo;
-        if (this.environment.witness !== null) {
+        if (this.witness !== null) {
           this.testifyAt(paHi, paLo, write, this.clock - this.l1LatencyPs);
         }
         return true;
@@ -123,7 +127,7 @@ export class AccessCpu extends InvalidatingCpu {
     this.counters[Counter.L1Hits] = this.counters[Counter.L1Hits]! + 1;
     this.setPhase(Phase.None);
     this.#locate(hi, lo);
-    if (this.environment.witness !== null) this.testifyAt(hi, lo, write, start);
+    if (this.witness !== null) this.testifyAt(hi, lo, write, start);
     return true;
   }
 
@@ -140,7 +144,7 @@ export class AccessCpu extends InvalidatingCpu {
     this.counters[Counter.L2Hits] = this.counters[Counter.L2Hits]! + 1;
     this.setPhase(Phase.None);
     this.#locate(hi, lo);
-    if (this.environment.witness !== null) this.testifyAt(hi, lo, write, start);
+    if (this.witness !== null) this.testifyAt(hi, lo, write, start);
     return true;
   }
 
@@ -150,7 +154,7 @@ export class AccessCpu extends InvalidatingCpu {
     const hi = this.accessPaHi;
     const lo = this.accessPaLo;
     if (write === 1) this.l1d.setState(this.grantedWay, LineState.Modified);
-    if (this.environment.witness !== null) this.testifyAt(hi, lo, write, this.clock);
+    if (this.witness !== null) this.testifyAt(hi, lo, write, this.clock);
     this.clock += 1;
     if (this.stallUntil > this.clock) this.clock = this.stallUntil;
     this.grantedAt = this.clock;
@@ -164,7 +168,7 @@ export class AccessCpu extends InvalidatingCpu {
   }
 
   protected testifyAt(paHi: number, paLo: number, write: number, atPs: number): void {
-    this.environment.witness!.access(this.id, paHi, paLo, write === 1, atPs);
+    this.witness!.access(this.id, paHi, paLo, write === 1, atPs);
     if (this.watch === null) return;
     this.watch.accessed(paHi, paLo, write === 1, atPs);
     // The next access asks the TLB again, so that every use is seen.

@@ -89,7 +89,7 @@ export class ConditionCpu extends MemoryCpu {
   protected evaluateCondition(): void {
     const value = this.zoneOf(this.parkedHi, this.parkedLo)[this.parkedLo >>> 2];
     this.#conditionValue = value === undefined ? 0 : value;
-    if (this.environment.witness !== null) {
+    if (this.witness !== null) {
       this.testifyAt(this.parkedHi, this.parkedLo, 0, this.clock);
     }
     const { clock } = this;

@@ -70,6 +70,7 @@ export class CpuCore {
   protected readonly memory: PhysicalMemory;
   protected readonly fabric: Fabric;
   protected readonly environment: CpuEnvironment;
+  protected readonly witness: OrderWitness | null;
   /** What checkers see of this CPU; null: checks are off. */
   readonly watch: CpuWatch | null;
   readonly #times: Float64Array;
@@ -89,6 +90,7 @@ export class CpuCore {
     this.#times = environment.nextTimes.times;
     this.#stale = environment.nextTimes.stale;
     this.environment = environment;
+    this.witness = environment.witness;
     this.watch = makeWatch(id, this, environment);
     this.machine = machine;
     this.memory = environment.memory;
