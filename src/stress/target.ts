@@ -64,8 +64,11 @@ export interface StressTarget {
   readonly smallest: StressSize;
   readonly usual: StressSize;
   readonly goals: readonly Goal[];
+  /** Has as many CPUs as `usual`. */
   readonly machine: Machine;
   readonly backedBytes: number;
+  /** The same with another number of CPUs; absent: `machine` has as many as can be. */
+  resized?(cpus: number): Pick<StressTarget, 'machine' | 'backedBytes'>;
   /** How often a waiter may be overtaken by later ones; absent: the lock promises nothing. */
   readonly bypasses?: number;
   boot(memory: BootMemory, size: StressSize): StressImage;

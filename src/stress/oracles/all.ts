@@ -29,10 +29,18 @@ export const ORACLE_NAMES: readonly string[] = [
   FRAMES,
 ];
 
-export interface OracleSet extends StressOracle {
-  event(cpu: number, kind: number, hi: number, lo: number, interrupts: boolean): void;
-  access(cpu: number, hi: number, lo: number, bytes: number, writes: boolean): void;
+/** What an engine tells: a subset of the explore engine's Observer. */
+export interface Listener {
+  /** A schedule begins. */
+  begin(): void;
+  event(cpu: number, kind: number, hi: number, lo: number): void;
+  read(cpu: number, hi: number, lo: number, bytes: number): void;
+  wrote(cpu: number, hi: number, lo: number, bytes: number): void;
+  walkRead(cpu: number, hi: number, lo: number): void;
   finish(): void;
+}
+
+export interface OracleSet extends Listener {
   /** What is wrong when nobody can go on, or nobody gets anywhere. */
   stalled(waits: readonly Wait[]): Finding;
   endless(cpus: readonly number[]): Finding;
@@ -43,28 +51,36 @@ export interface OracleLimits {
   readonly bypasses?: number;
 }
 
-/** One schedule's oracles. */
+/** All oracles, made anew for each schedule. */
 export function openOracles(context: OracleContext, limits: OracleLimits = {}): OracleSet {
-  const stall = makeStall();
-  const all: StressOracle[] = [
-    makeExclusion(context),
-    stall,
-    makeUseAfterFree(context),
-    makeGracePeriod(context),
-    makeLockClass(context),
-    makeFrames(context),
-  ];
-  if (limits.bypasses !== undefined) all.push(makeStarvation(context, limits.bypasses));
-  const hear = all.filter((oracle) => oracle.event !== undefined);
-  const look = all.filter((oracle) => oracle.access !== undefined);
+  let stall = makeStall();
+  let all: StressOracle[] = [];
+  let hear: StressOracle[] = [];
+  let look: StressOracle[] = [];
+  const access = (cpu: number, hi: number, lo: number, bytes: number, writes: boolean): void => {
+    for (const oracle of look) oracle.access!(cpu, hi, lo, bytes, writes);
+  };
   return {
-    name: 'all',
-    event(cpu, kind, hi, lo, interrupts) {
-      for (const oracle of hear) oracle.event!(cpu, kind, hi, lo, interrupts);
+    begin() {
+      stall = makeStall();
+      all = [
+        makeExclusion(context),
+        stall,
+        makeUseAfterFree(context),
+        makeGracePeriod(context),
+        makeLockClass(context),
+        makeFrames(context),
+      ];
+      if (limits.bypasses !== undefined) all.push(makeStarvation(context, limits.bypasses));
+      hear = all.filter((oracle) => oracle.event !== undefined);
+      look = all.filter((oracle) => oracle.access !== undefined);
     },
-    access(cpu, hi, lo, bytes, writes) {
-      for (const oracle of look) oracle.access!(cpu, hi, lo, bytes, writes);
+    event(cpu, kind, hi, lo) {
+      for (const oracle of hear) oracle.event!(cpu, kind, hi, lo);
     },
+    read: (cpu, hi, lo, bytes) => access(cpu, hi, lo, bytes, false),
+    wrote: (cpu, hi, lo, bytes) => access(cpu, hi, lo, bytes, true),
+    walkRead: (cpu, hi, lo) => access(cpu, hi, lo, 8, false),
     finish() {
       for (const oracle of all) oracle.finish?.();
     },

@@ -44,7 +44,7 @@ export function makeLockClass(context: OracleContext): StressOracle {
     return false;
   };
 
-  const acquired = (cpu: number, hi: number, lo: number, interrupts: boolean): void => {
+  const acquired = (cpu: number, hi: number, lo: number): void => {
     const key = addressKey(hi, lo);
     const own = classOf(key);
     const outer = held[cpu]!;
@@ -62,7 +62,7 @@ export function makeLockClass(context: OracleContext): StressOracle {
     tried[cpu] = 0;
     outer.push(key);
     if (handlers[cpu]! > 0) own.inHandler = true;
-    else if (interrupts) own.withInterrupts = true;
+    else if (context.interrupts(cpu)) own.withInterrupts = true;
     if (own.inHandler && own.withInterrupts) {
       const text = 'takes a lock in a handler that is also held with interrupts enabled';
       context.fail({ oracle: LOCK_CLASS, cpus: [cpu], text, hi, lo });
@@ -71,11 +71,11 @@ export function makeLockClass(context: OracleContext): StressOracle {
 
   return {
     name: LOCK_CLASS,
-    event(cpu, kind, hi, lo, interrupts) {
+    event(cpu, kind, hi, lo) {
       switch (kind) {
         case EventKind.LockAcquired:
         case EventKind.ReadLockAcquired:
-          acquired(cpu, hi, lo, interrupts);
+          acquired(cpu, hi, lo);
           break;
         case EventKind.LockReleased:
         case EventKind.ReadLockReleased: {

@@ -12,15 +12,17 @@ export interface OracleContext {
   readonly cpuCount: number;
   /** Is this CPU's program waiting for a word or a wake-up that has not come? */
   isBlocked(cpu: number): boolean;
+  /** Does it take interrupts? */
+  interrupts(cpu: number): boolean;
   /** Ends the schedule; an engine may make it throw. */
   fail(finding: Finding): void;
 }
 
 export interface StressOracle {
   readonly name: string;
-  /** Cpu.event, in the order of the schedule. `interrupts`: they are enabled on that CPU. */
-  event?(cpu: number, kind: number, hi: number, lo: number, interrupts: boolean): void;
-  /** A program or a walker reads or writes; physical address, before it takes effect. */
+  /** Cpu.event, in the order of the schedule. */
+  event?(cpu: number, kind: number, hi: number, lo: number): void;
+  /** A program or a walker has read or written; physical address. */
   access?(cpu: number, hi: number, lo: number, bytes: number, writes: boolean): void;
   /** All programs have ended. */
   finish?(): void;

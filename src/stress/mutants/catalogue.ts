@@ -1,0 +1,26 @@
+/**
+ * All seeded mistakes, in the order of their ids, and the controls. test/reports/mutants.md is
+ * printed from this.
+ */
+
+import type { Mutant } from '../mutant.ts';
+import { CONTROLS } from './controls.ts';
+import { PROGRAM_MUTANTS } from './programs.ts';
+import { QSPINLOCK_MUTANTS } from './qspinlock.ts';
+import { QUEUE_LOCK_MUTANTS } from './queue-locks.ts';
+import { READ_WRITE_MUTANTS } from './read-write.ts';
+import { SEQUENCE_MUTANTS } from './sequences.ts';
+import { SPINLOCK_MUTANTS } from './spinlocks.ts';
+
+const ALL: readonly Mutant[] = [
+  ...SPINLOCK_MUTANTS,
+  ...QUEUE_LOCK_MUTANTS,
+  ...QSPINLOCK_MUTANTS,
+  ...READ_WRITE_MUTANTS,
+  ...PROGRAM_MUTANTS,
+  ...SEQUENCE_MUTANTS,
+];
+
+export const MUTANTS: readonly Mutant[] = [...ALL].sort((a, b) => (a.id < b.id ? -1 : 1));
+
+export { CONTROLS };

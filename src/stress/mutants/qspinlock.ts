@@ -1,0 +1,96 @@
+/**
+ * Mutants of the kernel's queued spinlock.
+ */
+
+import { Order } from '../../cpu/operations.ts';
+import { makeQueuedSpinlock, type QueuedSteps, queuedSteps } from '../../sync/qspinlock.ts';
+import type { Mutant } from '../mutant.ts';
+import { EXCLUSION } from '../oracles/exclusion.ts';
+import { LOST_UPDATE } from '../oracles/lost-update.ts';
+import { DEADLOCK } from '../oracles/stall.ts';
+import { type MutatedLock, mutatedLock } from './mutated-lock.ts';
+
+const LOCKED = 1;
+const PENDING = 1 << 8;
+
+/** Three CPUs: one owns, one is pending, one queues. */
+function mutated(mutant: Omit<MutatedLock, 'make'>, steps: Partial<QueuedSteps>): Mutant {
+  const make = () => makeQueuedSpinlock({ ...queuedSteps, ...steps });
+  return mutatedLock({ size: { cpus: 3, operations: 1 }, parts: ['write'], ...mutant, make });
+}
+
+export const QSPINLOCK_MUTANTS: readonly Mutant[] = [
+  mutated(
+    {
+      id: 'M16',
+      name: 'qspin-pending-noundo',
+      change: 'pending that was set in vain is not taken back',
+      model: 'sc',
+      oracles: [DEADLOCK],
+    },
+    {
+      *undoPending(cpu, hi, lo) {
+        while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
+      },
+    },
+  ),
+  mutated(
+    {
+      id: 'M17',
+      name: 'qspin-pending-steal',
+      change: 'pending becomes locked without waiting for the owner',
+      model: 'sc',
+      oracles: [EXCLUSION, LOST_UPDATE],
+    },
+    {
+      *waitPending(cpu, hi, lo) {
+        while (!cpu.store16(hi, lo, LOCKED, Order.Relaxed)) yield;
+      },
+    },
+  ),
+  mutated(
+    {
+      id: 'M18',
+      name: 'qspin-tail-cas',
+      change: 'the last in the queue stores the whole word, and a new tail with it',
+      model: 'sc',
+      oracles: [DEADLOCK],
+      size: { cpus: 4, operations: 1 },
+    },
+    {
+      *lockAndEmpty(cpu, hi, lo) {
+        while (!cpu.store32(hi, lo, LOCKED, Order.Relaxed)) yield;
+        cpu.ok = true;
+      },
+    },
+  ),
+  mutated(
+    {
+      id: 'M20',
+      name: 'qspin-set-locked-word',
+      change: 'the locked byte is set by a store of the word',
+      model: 'sc',
+      oracles: [DEADLOCK],
+      size: { cpus: 4, operations: 1 },
+    },
+    {
+      *setLocked(cpu, hi, lo) {
+        while (!cpu.store32(hi, lo, LOCKED, Order.Relaxed)) yield;
+      },
+    },
+  ),
+  mutated(
+    {
+      id: 'M21',
+      name: 'qspin-pending-relaxed',
+      change: 'pending is set by a relaxed fetch-and-or',
+      model: 'lkmm only',
+      oracles: [],
+    },
+    {
+      *setPending(cpu, hi, lo) {
+        while (!cpu.set32(hi, lo, PENDING, Order.Relaxed)) yield;
+      },
+    },
+  ),
+];

@@ -1,0 +1,121 @@
+/**
+ * Mutants of the reader-writer locks: qrwlock, BRAVO, rw_semaphore.
+ */
+
+import type { Cpu } from '../../cpu/cpu.ts';
+import { Order } from '../../cpu/operations.ts';
+import { bravoSteps, makeBravoLock } from '../../sync/bravo.ts';
+import { LockNode, nodeLo } from '../../sync/lock-nodes.ts';
+import { makeQueuedReadWriteLock, queuedReadWriteSteps } from '../../sync/qrwlock.ts';
+import type { Mutant } from '../mutant.ts';
+import { EXCLUSION } from '../oracles/exclusion.ts';
+import { LOST_UPDATE } from '../oracles/lost-update.ts';
+import { TORN_READ } from '../oracles/torn-read.ts';
+import { mutatedLock } from './mutated-lock.ts';
+
+const READER = 1 << 9;
+const INNER = 64;
+/** BRAVO's bias comes back after this many reads: soon enough for a short run. */
+const READS_UNTIL_BIAS = 1;
+
+const NOT_ALONE = [EXCLUSION, TORN_READ, LOST_UPDATE];
+
+export const READ_WRITE_MUTANTS: readonly Mutant[] = [
+  mutatedLock({
+    id: 'M26',
+    name: 'rw-reader-slip',
+    change: 'a reader looks for a writer first and counts itself in afterwards',
+    model: 'sc',
+    oracles: NOT_ALONE,
+    make: () => {
+      /** By CPU: the count that a reader saw before it entered. */
+      const seen = new Map<number, number>();
+      return makeQueuedReadWriteLock({
+        ...queuedReadWriteSteps,
+        enterReader(cpu, hi, lo) {
+          if (!seen.has(cpu.id)) {
+            if (!cpu.load32(hi, lo, Order.Acquire)) return false;
+            seen.set(cpu.id, cpu.lo);
+          }
+          if (!cpu.add32(hi, lo, READER, Order.Relaxed)) return false;
+          cpu.lo = seen.get(cpu.id)!;
+          seen.delete(cpu.id);
+          return true;
+        },
+      });
+    },
+  }),
+  mutatedLock({
+    id: 'M30',
+    name: 'bravo-no-recheck',
+    change: 'a reader does not look at the bias again after it has published itself',
+    model: 'sc',
+    oracles: NOT_ALONE,
+    make: () =>
+      makeBravoLock(
+        makeQueuedReadWriteLock(),
+        {
+          ...bravoSteps,
+          *publish(cpu, hi, lo) {
+            const at = nodeLo(cpu, cpu.id, LockNode.VisibleReaders);
+            const order = Order.SequentiallyConsistent;
+            while (!cpu.swap64(cpu.perCpuHi(cpu.id), at, hi, lo + INNER, order)) yield;
+            cpu.ret = 0;
+          },
+        },
+        READS_UNTIL_BIAS,
+      ),
+  }),
+  mutatedLock({
+    id: 'M31',
+    name: 'bravo-nofence',
+    change: 'a reader publishes itself by a plain store, with no barrier before the second look',
+    model: 'tso',
+    oracles: NOT_ALONE,
+    make: () =>
+      makeBravoLock(
+        makeQueuedReadWriteLock(),
+        { ...bravoSteps, publish: publishUnfenced },
+        READS_UNTIL_BIAS,
+      ),
+  }),
+  mutatedLock({
+    id: 'M32',
+    name: 'bravo-collision',
+    change: 'a slot that is taken is overwritten',
+    model: 'sc',
+    oracles: NOT_ALONE,
+    parts: ['nested read', 'write'],
+    size: { cpus: 2, operations: 3 },
+    make: () =>
+      makeBravoLock(
+        makeQueuedReadWriteLock(),
+        {
+          ...bravoSteps,
+          *publish(cpu, hi, lo) {
+            const at = nodeLo(cpu, cpu.id, LockNode.VisibleReaders);
+            const own = cpu.perCpuHi(cpu.id);
+            const order = Order.SequentiallyConsistent;
+            while (!cpu.swap64(own, at, hi, lo + INNER, order)) yield;
+            while (!cpu.load32(hi, lo, Order.Acquire)) yield;
+            cpu.ret = 0;
+            if (cpu.lo !== 0) return;
+            while (!cpu.swap64(own, at, 0, 0, Order.Release)) yield;
+            cpu.ret = -1;
+          },
+        },
+        READS_UNTIL_BIAS,
+      ),
+  }),
+];
+
+function* publishUnfenced(cpu: Cpu, hi: number, lo: number) {
+  const at = nodeLo(cpu, cpu.id, LockNode.VisibleReaders);
+  const own = cpu.perCpuHi(cpu.id);
+  while (!cpu.store64(own, at, hi, lo + INNER, Order.Relaxed)) yield;
+  while (!cpu.load32(hi, lo, Order.Acquire)) yield;
+  cpu.ret = 0;
+  if (cpu.lo !== 0) return;
+  while (!cpu.store64(own, at, 0, 0, Order.Release)) yield;
+  cpu.ret = -1;
+}
