@@ -21,7 +21,11 @@ export const LockNode = {
   RwsemWaiter: PerCpu.LockNodes + 960,
   /** Visible-readers slots of BRAVO, eight of 8 bytes. */
   VisibleReaders: PerCpu.LockNodes + 1024,
+  /** What a lock from a user's own file may use (user-cpu.ts): the last bytes of the stretch. */
+  User: PerCpu.LockNodes + 3584,
 } as const;
+
+export const USER_NODE_BYTES = 512;
 
 /**
  * Low half of a place in a CPU's area; the area never crosses 4 GiB, so the high half is the
