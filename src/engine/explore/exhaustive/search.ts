@@ -1,0 +1,266 @@
+/**
+ * Exhaustive search: every execution of a program up to exchanging independent steps that follow
+ * each other (Mazurkiewicz traces). Source-DPOR with sleep sets (races.ts), stateless: to go back is
+ * to run again from the start.
+ *
+ * Sleep sets see to it that no trace is completed twice: `completed` + `deadlocked` is the number
+ * of traces. An execution in which whoever can go is asleep leads to known traces only: it is cut
+ * off and counted apart. A step with free choices inside (a deadline that passes or doesn't) is
+ * taken once with each; traces with different choices are different.
+ */
+
+import { assert } from '../../../base/assert.ts';
+import { BugError } from '../../../base/errors.ts';
+import { dependent, type Execution, StepKind } from '../execution.ts';
+import { Nodes } from './nodes.ts';
+import { Races } from './races.ts';
+import { Symmetry } from './symmetry.ts';
+import { Trace } from './trace.ts';
+
+/** Chooses a number below `count` inside a step. */
+export type ValueChooser = (count: number) => number;
+
+/** The same program from its start; everything it is free to choose has to come from `choose`. */
+export type MakeExecution = (choose: ValueChooser) => Execution;
+
+export type Ending = 'completed' | 'deadlocked';
+
+export interface SearchOptions {
+  readonly makeExecution: MakeExecution;
+  /** Steps after which an execution is cut off. */
+  readonly stepLimit: number;
+  /** Executions after which the search ends. */
+  readonly executionLimit: number;
+  /**
+   * Groups of CPUs that run the same program: on the same addresses, without looking at their
+   * number, or two executions would be taken for one. Empty: no symmetry.
+   */
+  readonly symmetric?: readonly (readonly number[])[];
+  /** Looks at an execution that can't go on; may throw what it finds. */
+  ended?(execution: Execution, ending: Ending): void;
+  /** Asked before each execution: the time is up. */
+  expired?(): boolean;
+}
+
+/** The choices that lead to a failure, step by step. */
+export interface Schedule {
+  readonly agents: readonly number[];
+  /** Free choices inside each step. */
+  readonly values: readonly (readonly number[])[];
+}
+
+/** 'complete': every trace was explored; 'failed': one broke a rule; else the bound reached. */
+export type SearchOutcome = 'complete' | 'failed' | 'executions' | 'steps' | 'time';
+
+export interface SearchResult {
+  readonly outcome: SearchOutcome;
+  /** Traces that ended with every program. */
+  readonly completed: number;
+  /** Traces in which a program waits for ever. */
+  readonly deadlocked: number;
+  /** Executions cut off because everything they lead to was known. */
+  readonly sleepBlocked: number;
+  /** Executions that were renamings of earlier ones (symmetry). */
+  readonly renamed: number;
+  /** Executions cut off at the step limit. */
+  readonly cut: number;
+  /** Steps of all executions, those run again included. */
+  readonly steps: number;
+  readonly failure: { readonly error: unknown; readonly schedule: Schedule } | null;
+}
+
+export function searchExhaustively(options: SearchOptions): SearchResult {
+  return new Search(options).run();
+}
+
+type Counts = { -readonly [K in keyof SearchResult]: SearchResult[K] };
+
+class Search {
+  readonly #options: SearchOptions;
+  readonly #trace: Trace;
+  readonly #nodes: Nodes;
+  readonly #races: Races;
+  readonly #symmetry: Symmetry;
+  readonly #choose: ValueChooser;
+  readonly #result: Counts = {
+    outcome: 'complete',
+    completed: 0,
+    deadlocked: 0,
+    sleepBlocked: 0,
+    renamed: 0,
+    cut: 0,
+    steps: 0,
+    failure: null,
+  };
+  /** Rows of the trace to take again, the last of them perhaps for the first time. */
+  #fixed = 0;
+  /** Position of the step that is being taken; -1: none is. */
+  #taking = -1;
+  /** Free choices made so far in it. */
+  #valueAt = 0;
+
+  constructor(options: SearchOptions) {
+    this.#options = options;
+    this.#choose = (count) => this.#chooseValue(count);
+    const execution = options.makeExecution(this.#choose);
+    this.#trace = new Trace(execution, options.stepLimit);
+    this.#nodes = new Nodes(execution.agentCount, options.stepLimit);
+    this.#races = new Races(this.#trace, this.#nodes);
+    this.#symmetry = new Symmetry(this.#trace, options.symmetric ?? []);
+  }
+
+  run(): SearchResult {
+    const result = this.#result;
+    for (let executions = 0; ; executions++) {
+      if (executions === this.#options.executionLimit) return { ...result, outcome: 'executions' };
+      if (this.#options.expired?.()) return { ...result, outcome: 'time' };
+      try {
+        this.#execute();
+      } catch (error) {
+        if (error instanceof BugError) throw error;
+        return { ...result, outcome: 'failed', failure: { error, schedule: this.#schedule() } };
+      }
+      if (!this.#goBack()) break;
+    }
+    return { ...result, outcome: result.cut > 0 ? 'steps' : 'complete' };
+  }
+
+  /** One execution: the fixed choices, then on until nothing new can come. */
+  #execute(): void {
+    const execution = this.#options.makeExecution(this.#choose);
+    const trace = this.#trace;
+    const nodes = this.#nodes;
+    const fixed = this.#fixed;
+    for (let position = 0; position < fixed - 1; position++) this.#repeat(execution, position);
+    for (let position = Math.max(fixed - 1, 0); ; position++) {
+      if (position >= fixed) nodes.enter(position, execution);
+      if (execution.enabledCount === 0) {
+        this.#end(execution);
+        return;
+      }
+      if (position === this.#options.stepLimit) {
+        this.#result.cut++;
+        return;
+      }
+      const agent = position < fixed ? trace.agent[position]! : nodes.firstAwake(position);
+      if (agent < 0) {
+        this.#result.sleepBlocked++;
+        return;
+      }
+      nodes.plan(position, agent);
+      trace.begin(execution, agent);
+      this.#races.plan();
+      if (position >= fixed) this.#forgetValues(position);
+      trace.commit();
+      this.#fallAsleep(execution, position, agent);
+      this.#take(execution, position);
+    }
+  }
+
+  /** Takes a step of the known beginning again. */
+  #repeat(execution: Execution, position: number): void {
+    const trace = this.#trace;
+    const agent = trace.agent[position]!;
+    const same =
+      execution.kind[agent] === trace.kind[position] &&
+      execution.hi[agent] === trace.hi[position] &&
+      execution.lo[agent] === trace.lo[position];
+    assert(same, 'an execution run again does the same: programs choose nothing on their own');
+    this.#take(execution, position);
+  }
+
+  #take(execution: Execution, position: number): void {
+    this.#taking = position;
+    this.#valueAt = 0;
+    this.#result.steps++;
+    execution.take(this.#trace.agent[position]!);
+    this.#taking = -1;
+  }
+
+  /** Who need not go after the step: those asleep that it doesn't disturb. */
+  #fallAsleep(execution: Execution, position: number, agent: number): void {
+    const nodes = this.#nodes;
+    for (let other = 0; other < nodes.agentCount; other++) {
+      const stays =
+        other !== agent && nodes.isAsleep(position, other) && !dependent(execution, other, agent);
+      nodes.setAsleep(position + 1, other, stays);
+    }
+  }
+
+  #end(execution: Execution): void {
+    const trace = this.#trace;
+    let ending: Ending = 'completed';
+    for (let agent = 0; agent < trace.agentCount; agent++) {
+      if (execution.kind[agent] === StepKind.None) continue;
+      if (agent < trace.cpuCount) ending = 'deadlocked';
+      trace.begin(execution, agent);
+      this.#races.plan();
+    }
+    if (!this.#symmetry.isNew()) {
+      this.#result.renamed++;
+      return;
+    }
+    this.#options.ended?.(execution, ending);
+    this.#result[ending]++;
+  }
+
+  /** To the last state that has an agent or a free choice left; false: none has. */
+  #goBack(): boolean {
+    const trace = this.#trace;
+    const nodes = this.#nodes;
+    while (trace.length > 0) {
+      const position = trace.length - 1;
+      trace.pop();
+      this.#fixed = position + 1;
+      if (this.#nextValue(position)) return true;
+      const agent = trace.agent[position]!;
+      nodes.setAsleep(position, agent, true);
+      this.#symmetry.forEachImage(agent, (image) => nodes.setAsleep(position, image, true));
+      const next = nodes.nextPlanned(position);
+      if (next < 0) continue;
+      trace.agent[position] = next;
+      this.#forgetValues(position);
+      return true;
+    }
+    return false;
+  }
+
+  #chooseValue(count: number): number {
+    assert(this.#taking >= 0, 'free choices are made inside steps');
+    const values = this.#trace.values[this.#taking]!;
+    const at = this.#valueAt++;
+    if (at === values.length) {
+      values.push(0);
+      this.#trace.valueCounts[this.#taking]!.push(count);
+    }
+    return values[at]!;
+  }
+
+  /** The next combination of free choices of a step; false: there is none. */
+  #nextValue(position: number): boolean {
+    const values = this.#trace.values[position]!;
+    const counts = this.#trace.valueCounts[position]!;
+    while (values.length > 0) {
+      const value = values.pop()! + 1;
+      const count = counts.pop()!;
+      if (value === count) continue;
+      values.push(value);
+      counts.push(count);
+      return true;
+    }
+    return false;
+  }
+
+  #forgetValues(position: number): void {
+    this.#trace.values[position] = [];
+    this.#trace.valueCounts[position] = [];
+  }
+
+  #schedule(): Schedule {
+    const trace = this.#trace;
+    return {
+      agents: Array.from(trace.agent.subarray(0, trace.length)),
+      values: trace.values.slice(0, trace.length).map((values) => [...values]),
+    };
+  }
+}
