@@ -21,6 +21,11 @@ export const LockNode = {
   RwsemWaiter: PerCpu.LockNodes + 960,
   /** Visible-readers slots of BRAVO, eight of 8 bytes. */
   VisibleReaders: PerCpu.LockNodes + 1024,
+  /** Is this CPU between looking at a lock's state and counting itself in (entry-section.ts)? */
+  EntrySection: PerCpu.LockNodes + 2048,
+  /** Hazard pointers of the CPU, eight of 8 bytes, and what it has retired: 65 of 8 bytes. */
+  Hazards: PerCpu.LockNodes + 2112,
+  Retired: PerCpu.LockNodes + 2176,
   /** What a lock from a user's own file may use (user-cpu.ts): the last bytes of the stretch. */
   User: PerCpu.LockNodes + 3584,
 } as const;

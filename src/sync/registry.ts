@@ -9,9 +9,11 @@ import { makeClhLock } from './clh.ts';
 import { asReadWriteLock } from './exclusive.ts';
 import type { Lock, LockFacts, ReadWriteLock } from './lock.ts';
 import { makeMcsLock } from './mcs.ts';
+import { makePercpuSemaphore } from './percpu-rwsem.ts';
 import { makeQueuedReadWriteLock } from './qrwlock.ts';
 import { makeQueuedSpinlock } from './qspinlock.ts';
 import { makeReadWriteSemaphore, sleepingRwsemSteps } from './rwsem.ts';
+import { makeSimpleReadWriteLock } from './simple-rwlock.ts';
 import { makeTestAndSetLock } from './test-and-set.ts';
 import { backOffSteps, makeTestAndTestAndSetLock } from './test-and-test-and-set.ts';
 import { makeTicketLock } from './ticket.ts';
@@ -130,6 +132,20 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     'kernel/locking/rwsem.c, CONFIG_RWSEM_SPIN_ON_OWNER=n',
     { ...SHARED, fair: false },
     '4 per read, 6 and a wake-up per sleeper',
+  ),
+  'simple-rwlock': readWrite(
+    () => makeSimpleReadWriteLock(),
+    'reader-writer lock of one count word, without a queue',
+    'arch/arm64/include/asm/spinlock.h up to v4.14',
+    { fair: false, queue: false, readers: 'shared line' },
+    '2 per read, 2 and more per write',
+  ),
+  'percpu-rwsem': readWrite(
+    () => makePercpuSemaphore(),
+    'percpu_rw_semaphore: readers count per CPU, a writer waits a grace period',
+    'kernel/locking/percpu-rwsem.c',
+    { fair: false, queue: true, readers: 'per CPU' },
+    '0 per read without writers; all CPUs three times per write',
   ),
   'bravo-qrwlock': readWrite(
     () => makeBravoLock(makeQueuedReadWriteLock()),

@@ -187,6 +187,23 @@ function* readBoth(cpu: Cpu, image: ScenarioImage): Program {
   while (!cpu.add32(readers.hi, readers.lo, -1, Order.Relaxed)) yield;
 }
 
+/** Nothing but reading, by everybody: what a read costs when nobody writes. */
+export const onlyReaders: Scenario = {
+  boot: bootWords,
+  *program(cpu, image, parameters) {
+    const lock = lockOf(parameters) as ReadWriteLock;
+    const { hi, lo } = image.locks[0]!;
+    yield* startTogether(cpu, image, parameters);
+    for (let i = 0; i < parameters.rounds; i++) {
+      think(cpu);
+      yield lock.acquireRead(cpu, hi, lo);
+      cpu.compute(100_000);
+      yield lock.releaseRead(cpu, hi, lo);
+      cpu.mark();
+    }
+  },
+};
+
 /** All readers meet inside: ends only if readers don't exclude each other. */
 export const readersMeet: Scenario = {
   boot: bootWords,

@@ -21,6 +21,9 @@ export interface SuiteOptions {
   readonly masksInHandlers: boolean;
 }
 
+/** Locks that sleep are not for interrupt handlers. */
+const SLEEPING = /rwsem|mutex/;
+
 export function describeLocks(engine: ConformanceEngine, options: SuiteOptions): void {
   const names = options.locks ?? Object.keys(LOCKS).filter((name) => name !== 'none');
   for (const lock of names) {
@@ -47,7 +50,7 @@ export function describeLocks(engine: ConformanceEngine, options: SuiteOptions):
 
       if (kind === 'read-write') describeReaders(engine, lock, options);
       if (facts.fair && options.ordered) describeOrder(engine, lock, options);
-      if (options.masksInHandlers && !lock.startsWith('rwsem'))
+      if (options.masksInHandlers && !SLEEPING.test(lock))
         describeInterrupts(engine, lock, options);
     });
   }
