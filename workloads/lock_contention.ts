@@ -60,9 +60,12 @@ interface Plan {
   readonly ownLock: boolean;
 }
 
-function planOf(context: WorkloadContext): Plan {
+/** From the value of `lock=`: a name of the registry, or a user's file. */
+type LockOf = (name: string) => Lock | ReadWriteLock;
+
+function planOf(context: WorkloadContext, lockOf: LockOf): Plan {
   const { parameters } = context;
-  const lock = makeLock(textOf(parameters, 'lock'));
+  const lock = lockOf(textOf(parameters, 'lock'));
   const readersPercent = numberOf(parameters, 'readers');
   if (readersPercent > 0 && !isReadWriteLock(lock)) {
     throw new UserError(`readers: ${lock.name} has no read side; choose a reader-writer lock`);
@@ -81,8 +84,7 @@ function planOf(context: WorkloadContext): Plan {
 }
 
 /** Locks go round the nodes of the CPUs that take part, lock i beside CPU i. */
-function boot(memory: BootMemory, context: WorkloadContext): Image {
-  const plan = planOf(context);
+function boot(memory: BootMemory, context: WorkloadContext, plan: Plan): Image {
   const { machine, placement } = context;
   const nodeOf = (index: number): number =>
     machine.nodeOfCpu[placement.cpus[index % placement.cpus.length]!]!;
@@ -230,6 +232,38 @@ function checkExclusion(
   }
 }
 
+type Contention = Pick<Workload, 'backedBytes' | 'operations' | 'boot' | 'program' | 'report'>;
+
+/** All that depends on where locks come from. */
+function contentionOf(lockOf: LockOf): Contention {
+  return {
+    backedBytes: (context) => {
+      const plan = planOf(context, lockOf);
+      const perLock = Math.max(plan.lock.bytes, 4) + (4 + plan.lines) * LINE_BYTES + 256;
+      return MIB + 64 * 1024 + numberOf(context.parameters, 'locks') * perLock;
+    },
+    operations: (context) => context.placement.cpus.length * planOf(context, lockOf).acquisitions,
+    boot: (memory, context) => boot(memory, context, planOf(context, lockOf)),
+    program: (cpu, image, context) => {
+      const role = context.placement.cpus.indexOf(cpu.id);
+      if (role < 0) return null;
+      return new Contender(cpu, planOf(context, lockOf), image as ContentionImage, role).run();
+    },
+    report: (facts, image, context) => {
+      const plan = planOf(context, lockOf);
+      const operations = facts.counters['operations'] ?? 0;
+      const cpus = context.placement.cpus.length;
+      assert(operations > 0, 'lock_contention ended without an operation');
+      checkExclusion(image as ContentionImage, plan, operations, cpus, facts.peek32);
+      const { bypasses } = image as ContentionImage;
+      const longestBypass = Math.max(
+        ...bypasses.map(fromLinear).map(({ hi, lo }) => facts.peek32(hi, lo)),
+      );
+      return lockReport(facts, plan.lock.name, longestBypass, context, PHASE_CONTENDED);
+    },
+  };
+}
+
 export const lockContention: Workload = {
   name: 'lock_contention',
   description: 'any lock, with hold and think times: lock_stat figures, hand-overs and fairness',
@@ -327,28 +361,12 @@ export const lockContention: Workload = {
   helperCpus: () => 0,
   runsOnX86: true,
   minimumCpus: 1,
-  backedBytes: (context) => {
-    const plan = planOf(context);
-    const perLock = Math.max(plan.lock.bytes, 4) + (4 + plan.lines) * LINE_BYTES + 256;
-    return MIB + 64 * 1024 + numberOf(context.parameters, 'locks') * perLock;
-  },
-  operations: (context) => context.placement.cpus.length * planOf(context).acquisitions,
-  boot,
-  program: (cpu, image, context) => {
-    const role = context.placement.cpus.indexOf(cpu.id);
-    if (role < 0) return null;
-    return new Contender(cpu, planOf(context), image as ContentionImage, role).run();
-  },
-  report: (facts, image, context) => {
-    const plan = planOf(context);
-    const operations = facts.counters['operations'] ?? 0;
-    const cpus = context.placement.cpus.length;
-    assert(operations > 0, 'lock_contention ended without an operation');
-    checkExclusion(image as ContentionImage, plan, operations, cpus, facts.peek32);
-    const { bypasses } = image as ContentionImage;
-    const longestBypass = Math.max(
-      ...bypasses.map(fromLinear).map(({ hi, lo }) => facts.peek32(hi, lo)),
-    );
-    return lockReport(facts, plan.lock.name, longestBypass, context, PHASE_CONTENDED);
-  },
+  ...contentionOf(makeLock),
+  withLock: (file, lock) => ({
+    ...lockContention,
+    parameters: lockContention.parameters.map((parameter) =>
+      parameter.name === 'lock' ? { ...parameter, values: [...LOCK_NAMES, file] } : parameter,
+    ),
+    ...contentionOf((name) => (name === file ? lock : makeLock(name))),
+  }),
 };

@@ -11,6 +11,7 @@ import type { Parameter, Parameters } from '../src/base/parameters.ts';
 import type { Cpu, Program } from '../src/cpu/cpu.ts';
 import type { Machine } from '../src/machine/machine.ts';
 import type { BootMemory } from '../src/memory/boot.ts';
+import type { Lock } from '../src/sync/lock.ts';
 
 /** Which CPUs take part and what each does; decided before boot. */
 export interface Placement {
@@ -122,6 +123,11 @@ export interface Workload {
   guestTranslation?(context: WorkloadContext): GuestTranslation;
   /** Least number of CPUs, for a clear refusal. */
   readonly minimumCpus: number;
+  /**
+   * Where `lock` is a parameter: the same workload with one more value of it, a lock from a user's
+   * file.
+   */
+  withLock?(file: string, lock: Lock): Workload;
   /** Completed operations (Cpu.mark) to expect of a run, for progress and time estimates. */
   operations?(context: WorkloadContext): number;
   boot(boot: BootMemory, context: WorkloadContext): Image;

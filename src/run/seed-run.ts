@@ -20,9 +20,10 @@ import type { Progress } from './progress.ts';
 import { replayCommand } from './replay.ts';
 import { mergeWorkers, type SeedOutcome } from './result.ts';
 import { contextOf, type RunSpec } from './run-spec.ts';
-import { Silence } from './silence.ts';
+import { SILENCE_S, Silence } from './silence.ts';
 import type { EngineTask, RunObserver } from './task.ts';
 import { mapThreads, type ThreadMap } from './threads.ts';
+import { hungOutside } from './user-lock-file.ts';
 
 /** No completed operation for so long in emulated time is reported as a livelock. */
 const PROGRESS_LIMIT_PS = 1e12;
@@ -124,8 +125,13 @@ export class SeedRun {
         port: port2,
       }),
     );
+    const { lock } = this.#spec.reference;
+    const alarm =
+      lock === undefined
+        ? silence.alarm
+        : silence.alarm.then(() => hungOutside(`${lock.file}: acquire or release`, SILENCE_S));
     try {
-      return await this.#pool.together<WorkerResult>(tasks, abort, this.#signal, silence.alarm);
+      return await this.#pool.together<WorkerResult>(tasks, abort, this.#signal, alarm);
     } finally {
       silence.stop();
       for (const { port1 } of channels) port1.close();

@@ -5,7 +5,8 @@
 
 import { BugError } from '../base/errors.ts';
 
-const SILENCE_MS = 30_000;
+export const SILENCE_S = 30;
+const SILENCE_MS = SILENCE_S * 1000;
 const LOOK_MS = 1000;
 
 export class Silence {

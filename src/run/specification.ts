@@ -13,7 +13,9 @@ import type { ProfileText } from './profile.ts';
 import { resolveOn } from './resolve-workload.ts';
 import { type Json, sha256Hex, sortedJson } from './run-id.ts';
 import type { ResolvedWorkload, RunRequest, RunSpec } from './run-spec.ts';
+import type { WorkloadReference } from './task.ts';
 import { parseThreads } from './threads.ts';
+import { isLockFile, openUserLock } from './user-lock-file.ts';
 import {
   hashUserFiles,
   isPath,
@@ -35,7 +37,8 @@ export async function resolveSpecification(request: RunRequest): Promise<RunSpec
   const profile = await profileOf(word);
   const what =
     profile === null ? await resolveSingle(word, request) : await resolveParts(profile, request);
-  const paths = [word, request.machine ?? '', profile?.machine ?? ''].filter(isUserFile);
+  const lockFile = what.reference.lock?.file ?? '';
+  const paths = [word, request.machine ?? '', profile?.machine ?? '', lockFile].filter(isUserFile);
   const spec = {
     ...what,
     engine: 'virtual' as const,
@@ -50,10 +53,23 @@ export async function resolveSpecification(request: RunRequest): Promise<RunSpec
 }
 
 async function resolveSingle(word: string, request: RunRequest): Promise<ResolvedWorkload> {
-  const reference = await referenceOf(word);
+  const reference = await withUserLock(await referenceOf(word), request.assignments);
   const workload = await loadReference(reference);
   const machine = loadMachine(request.machine ?? workload.defaultMachine);
   return { reference, ...resolveOn(machine, workload, request) };
+}
+
+/** `lock=./my-lock.mjs`, for workloads that take a lock: the file is tried before anything runs. */
+async function withUserLock(
+  reference: WorkloadReference,
+  assignments: readonly string[],
+): Promise<WorkloadReference> {
+  const word = assignments.findLast((assignment) => /^(lock|l)=/.test(assignment));
+  const file = word?.slice(word.indexOf('=') + 1) ?? '';
+  if (file === '' || !isLockFile(file)) return reference;
+  const workload = await loadReference(reference);
+  if (workload.withLock === undefined) return reference;
+  return { ...reference, lock: await openUserLock(file) };
 }
 
 async function resolveParts(profile: ProfileText, request: RunRequest): Promise<ResolvedWorkload> {

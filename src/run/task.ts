@@ -16,6 +16,18 @@ export interface WorkloadReference {
   readonly url: string;
   /** Parts of a profile, each a workload on CPUs of its own; empty for a single workload. */
   readonly parts: readonly ProfilePart[];
+  /** A lock from a user's file, for workloads with `lock=`. */
+  readonly lock?: UserLockReference;
+}
+
+/** Enough for worker threads to find the same lock again. */
+export interface UserLockReference {
+  /** As the user wrote it: what errors name. */
+  readonly file: string;
+  readonly url: string;
+  /** Of the contents. */
+  readonly sha256: string;
+  readonly name: string;
 }
 
 export interface ProfilePart {

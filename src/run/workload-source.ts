@@ -4,16 +4,17 @@
  * the same workload again by its WorkloadReference.
  */
 
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { isWorkload, loadWorkload } from '../../workloads/registry.ts';
 import type { Workload } from '../../workloads/workload.ts';
+import { assert } from '../base/assert.ts';
 import { UserError } from '../base/errors.ts';
-import { given } from '../base/parse-quantity.ts';
 import { combineParts } from './combined-workload.ts';
+import { readUserFile } from './read-user-file.ts';
 import { sha256Hex } from './run-id.ts';
 import type { WorkloadReference } from './task.ts';
+import { importUserLock } from './user-lock-file.ts';
 
 export function isPath(word: string): boolean {
   return word.includes('/') || /\.(ya?ml|m?js)$/.test(word);
@@ -43,8 +44,13 @@ export async function loadReference(reference: WorkloadReference): Promise<Workl
     );
     return combineParts(reference.name, reference.parts, workloads);
   }
-  if (reference.url === '') return loadWorkload(reference.name);
-  return importWorkload(reference.url, reference.name);
+  const workload =
+    reference.url === ''
+      ? await loadWorkload(reference.name)
+      : await importWorkload(reference.url, reference.name);
+  if (reference.lock === undefined) return workload;
+  assert(workload.withLock !== undefined, `${workload.name} takes no lock from a file`);
+  return workload.withLock(reference.lock.file, await importUserLock(reference.lock));
 }
 
 async function importWorkload(url: string, word: string): Promise<Workload> {
@@ -69,22 +75,6 @@ function looksLikeWorkload(value: unknown): value is Workload {
     typeof candidate.boot === 'function' &&
     typeof candidate.program === 'function'
   );
-}
-
-/** Contents of a file that the user named; one line if it cannot be read. */
-export function readUserFile(path: string, word: string, bytesMax = 16 * 1024 * 1024): Buffer {
-  let contents: Buffer;
-  try {
-    contents = readFileSync(path);
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    const why = code === 'ENOENT' ? 'no such file' : code === 'EISDIR' ? 'is a folder' : code;
-    throw new UserError(`${given(word)}: ${why}`);
-  }
-  if (contents.length > bytesMax) {
-    throw new UserError(`${given(word)}: ${contents.length} bytes are more than ${bytesMax}`);
-  }
-  return contents;
 }
 
 /** Content hashes of the files that decide a result. */
