@@ -8,6 +8,8 @@ import type { Execution } from './execution.ts';
 /** Makes the choices of one schedule. */
 export interface Strategy {
   readonly name: string;
+  /** Step from which on every enabled agent gets its turn; absent: none. */
+  readonly fairFrom?: number;
   /** Before each schedule. Its choices may depend on the seed, this number and the execution. */
   begin(schedule: number, execution: Execution): void;
   /** One of `execution.enabled`. */

@@ -1,0 +1,14 @@
+/** Every registered lock on the explore engine: random schedules, sequentially consistent and tso. */
+
+import { exploreConformance } from './explore-adapter.ts';
+import { describeLocks } from './lock-suite.ts';
+
+for (const model of ['sc', 'tso'] as const) {
+  describeLocks(exploreConformance(model), {
+    seeds: 10,
+    cpuCounts: [2, 3, 5],
+    rounds: 6,
+    ordered: true,
+    masksInHandlers: true,
+  });
+}
