@@ -9,7 +9,7 @@
  */
 
 import type { Cpu, Handler, Program } from '../../cpu/cpu.ts';
-import { type Exception, type Level, Regime } from '../../cpu/operations.ts';
+import { type Exception, type Level, Order, Regime } from '../../cpu/operations.ts';
 import { LINEAR_MAP_HI } from '../../memory/physical-address.ts';
 import { BYTES_OF, KIND_OF, OPERATION_NAMES, Op } from './attempts.ts';
 import { StepKind } from './execution.ts';
