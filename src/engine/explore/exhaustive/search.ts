@@ -139,11 +139,13 @@ class Search {
         return;
       }
       if (position === this.#options.stepLimit) {
+        this.#raceWaiting(execution);
         this.#result.cut++;
         return;
       }
       const agent = position < fixed ? trace.agent[position]! : nodes.firstAwake(position);
       if (agent < 0) {
+        this.#raceWaiting(execution);
         this.#result.sleepBlocked++;
         return;
       }
@@ -187,15 +189,24 @@ class Search {
     }
   }
 
-  #end(execution: Execution): void {
+  /**
+   * Steps that wait where nobody goes on: they could have been taken before what they race with.
+   * Also where others only sleep: the known traces that would follow were turned round elsewhere.
+   */
+  #raceWaiting(execution: Execution): void {
     const trace = this.#trace;
-    let ending: Ending = 'completed';
     for (let agent = 0; agent < trace.agentCount; agent++) {
       if (execution.kind[agent] === StepKind.None) continue;
-      if (agent < trace.cpuCount) ending = 'deadlocked';
+      if (this.#nodes.isEnabled(trace.length, agent)) continue;
       trace.begin(execution, agent);
       this.#races.plan();
     }
+  }
+
+  #end(execution: Execution): void {
+    this.#raceWaiting(execution);
+    const programs = execution.kind.subarray(0, execution.cpuCount);
+    const ending = programs.every((kind) => kind === StepKind.None) ? 'completed' : 'deadlocked';
     if (!this.#symmetry.isNew()) {
       this.#result.renamed++;
       return;

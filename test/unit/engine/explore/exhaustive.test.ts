@@ -90,3 +90,92 @@ describe('every Mazurkiewicz trace is completed exactly once', () => {
     });
   }
 });
+
+describe('awaits whose last write lets them go', () => {
+  const w = (word: number, value: number): ToyStep => ({ op: 'write', word, value });
+  const a = (word: number, value: number): ToyStep => ({ op: 'await', word, value });
+
+  it('race with an earlier write of another CPU', () => {
+    const reader: ToyStep[] = [a(0, 1), { op: 'read', word: 1 }, w(0, 1)];
+    agreesWithBruteForce([[w(1, 1), w(0, 1)], [w(0, 1), w(0, 2)], reader], 'sc');
+  });
+
+  it('race while all others are asleep', () => {
+    const last: ToyStep[] = [{ op: 'update', word: 0, value: 2 }];
+    agreesWithBruteForce([[w(1, 1)], [w(0, 1), a(0, 1)], [a(0, 2), w(1, 1)], last], 'sc');
+  });
+});
+
+describe('identical programs', () => {
+  const twins = fc.tuple(
+    fc.array(steps({ arbitrary: plain, weight: 5 }, { arbitrary: awaiting, weight: 1 }), {
+      minLength: 1,
+      maxLength: 3,
+    }),
+    fc.array(waiting, { maxLength: 2 }),
+    fc.integer({ min: 2, max: 3 }),
+  );
+
+  function countsUpToRenaming(model: MemoryModel, numRuns: number): void {
+    const property = fc.property(twins, ([same, other, count]) => {
+      const group = Array.from({ length: count }, (_, cpu) => cpu);
+      const program = [...group.map(() => same), other];
+      const brute = bruteForce((c) => new ToyExecution(program, model, c), MOST_INTERLEAVINGS);
+      fc.pre(brute !== null);
+      const { completed, deadlocked } = search(program, model, [group]);
+      expect(completed + deadlocked).toBe(brute.upToRenaming(group));
+    });
+    fc.assert(property, { numRuns, seed: 2 });
+  }
+
+  it('are explored up to renaming', () => countsUpToRenaming('sc', 200));
+
+  it('and with store buffers', () => countsUpToRenaming('tso', 60));
+
+  it('start in one order only', () => {
+    const increment: ToyStep[] = [{ op: 'update', word: 0, value: 1 }];
+    const program = [increment, increment, increment, increment];
+    expect(search(program, 'sc').completed).toBe(24);
+    const { completed, renamed, sleepBlocked } = search(program, 'sc', [[0, 1, 2, 3]]);
+    expect({ completed, renamed, sleepBlocked }).toEqual({
+      completed: 1,
+      renamed: 0,
+      sleepBlocked: 0,
+    });
+  });
+});
+
+describe('bounds and failures', () => {
+  const racing: ToyProgram = [
+    [{ op: 'update', word: 0, value: 1 }],
+    [{ op: 'update', word: 0, value: 2 }],
+    [{ op: 'update', word: 0, value: 4 }],
+  ];
+  const options = {
+    makeExecution: (choose: (count: number) => number) => new ToyExecution(racing, 'sc', choose),
+    stepLimit: 10,
+    executionLimit: 100,
+  };
+
+  it('names the bound that it reached', () => {
+    expect(searchExhaustively(options)).toMatchObject({ outcome: 'complete', completed: 6 });
+    expect(searchExhaustively({ ...options, executionLimit: 5 }).outcome).toBe('executions');
+    expect(searchExhaustively({ ...options, executionLimit: 6 }).outcome).toBe('complete');
+    expect(searchExhaustively({ ...options, stepLimit: 2 })).toMatchObject({
+      outcome: 'steps',
+      completed: 0,
+    });
+    expect(searchExhaustively({ ...options, expired: () => true }).outcome).toBe('time');
+  });
+
+  it('ends with the first failure and the choices that lead to it', () => {
+    const ended = (execution: unknown): void => {
+      const { results } = execution as ToyExecution;
+      if (results[0]![0] === 6) throw new Error('the first came last');
+    };
+    const { outcome, failure } = searchExhaustively({ ...options, ended });
+    expect(outcome).toBe('failed');
+    expect(failure?.error).toEqual(new Error('the first came last'));
+    expect(failure?.schedule.agents.at(-1)).toBe(0);
+  });
+});
