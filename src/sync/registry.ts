@@ -13,6 +13,7 @@ import { makePercpuSemaphore } from './percpu-rwsem.ts';
 import { makeQueuedReadWriteLock } from './qrwlock.ts';
 import { makeQueuedSpinlock } from './qspinlock.ts';
 import { makeReadWriteSemaphore, sleepingRwsemSteps } from './rwsem.ts';
+import { makeSequenceLock } from './seqcount.ts';
 import { makeSimpleReadWriteLock } from './simple-rwlock.ts';
 import { makeTestAndSetLock } from './test-and-set.ts';
 import { backOffSteps, makeTestAndTestAndSetLock } from './test-and-test-and-set.ts';
@@ -111,6 +112,14 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     true,
     true,
     '2; 3 to 4 with three CPUs and more',
+  ),
+  seqlock: spinlock(
+    () => makeSequenceLock(),
+    'seqlock, write side: a spinlock and a sequence that lets readers notice',
+    'include/linux/seqlock.h',
+    true,
+    true,
+    '3 to 4, and one per reader that looks',
   ),
   qrwlock: readWrite(
     () => makeQueuedReadWriteLock(),
