@@ -27,6 +27,7 @@ export const QSPINLOCK_MUTANTS: readonly Mutant[] = [
       change: 'pending that was set in vain is not taken back',
       model: 'sc',
       oracles: [DEADLOCK],
+      size: { cpus: 4, operations: 1 },
     },
     {
       *undoPending(cpu, hi, lo) {

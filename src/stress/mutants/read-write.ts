@@ -4,7 +4,8 @@
 
 import type { Cpu } from '../../cpu/cpu.ts';
 import { Order } from '../../cpu/operations.ts';
-import { bravoSteps, makeBravoLock } from '../../sync/bravo.ts';
+import { type BravoSteps, bravoSteps, makeBravoLock } from '../../sync/bravo.ts';
+import type { Lock } from '../../sync/lock.ts';
 import { LockNode, nodeLo } from '../../sync/lock-nodes.ts';
 import { makeQueuedReadWriteLock, queuedReadWriteSteps } from '../../sync/qrwlock.ts';
 import type { Mutant } from '../mutant.ts';
@@ -15,8 +16,17 @@ import { mutatedLock } from './mutated-lock.ts';
 
 const READER = 1 << 9;
 const INNER = 64;
-/** BRAVO's bias comes back after this many reads: soon enough for a short run. */
-const READS_UNTIL_BIAS = 1;
+
+/** BRAVO over qrwlock, biased from boot on: the first reads publish themselves. */
+function biased(steps: Partial<BravoSteps>): Lock {
+  return {
+    ...makeBravoLock(makeQueuedReadWriteLock(), { ...bravoSteps, ...steps }),
+    init: (boot, physical) => boot.write32(physical, 0, 1),
+  };
+}
+
+/** One writes, one reads. */
+const PAIR = { size: { cpus: 2, operations: 1 } } as const;
 
 const NOT_ALONE = [EXCLUSION, TORN_READ, LOST_UPDATE];
 
@@ -51,20 +61,16 @@ export const READ_WRITE_MUTANTS: readonly Mutant[] = [
     change: 'a reader does not look at the bias again after it has published itself',
     model: 'sc',
     oracles: NOT_ALONE,
+    ...PAIR,
     make: () =>
-      makeBravoLock(
-        makeQueuedReadWriteLock(),
-        {
-          ...bravoSteps,
-          *publish(cpu, hi, lo) {
-            const at = nodeLo(cpu, cpu.id, LockNode.VisibleReaders);
-            const order = Order.SequentiallyConsistent;
-            while (!cpu.swap64(cpu.perCpuHi(cpu.id), at, hi, lo + INNER, order)) yield;
-            cpu.ret = 0;
-          },
+      biased({
+        *publish(cpu, hi, lo) {
+          const at = nodeLo(cpu, cpu.id, LockNode.VisibleReaders);
+          const order = Order.SequentiallyConsistent;
+          while (!cpu.swap64(cpu.perCpuHi(cpu.id), at, hi, lo + INNER, order)) yield;
+          cpu.ret = 0;
         },
-        READS_UNTIL_BIAS,
-      ),
+      }),
   }),
   mutatedLock({
     id: 'M31',
@@ -72,12 +78,8 @@ export const READ_WRITE_MUTANTS: readonly Mutant[] = [
     change: 'a reader publishes itself by a plain store, with no barrier before the second look',
     model: 'tso',
     oracles: NOT_ALONE,
-    make: () =>
-      makeBravoLock(
-        makeQueuedReadWriteLock(),
-        { ...bravoSteps, publish: publishUnfenced },
-        READS_UNTIL_BIAS,
-      ),
+    ...PAIR,
+    make: () => biased({ publish: publishUnfenced }),
   }),
   mutatedLock({
     id: 'M32',
@@ -88,24 +90,19 @@ export const READ_WRITE_MUTANTS: readonly Mutant[] = [
     parts: ['nested read', 'write'],
     size: { cpus: 2, operations: 3 },
     make: () =>
-      makeBravoLock(
-        makeQueuedReadWriteLock(),
-        {
-          ...bravoSteps,
-          *publish(cpu, hi, lo) {
-            const at = nodeLo(cpu, cpu.id, LockNode.VisibleReaders);
-            const own = cpu.perCpuHi(cpu.id);
-            const order = Order.SequentiallyConsistent;
-            while (!cpu.swap64(own, at, hi, lo + INNER, order)) yield;
-            while (!cpu.load32(hi, lo, Order.Acquire)) yield;
-            cpu.ret = 0;
-            if (cpu.lo !== 0) return;
-            while (!cpu.swap64(own, at, 0, 0, Order.Release)) yield;
-            cpu.ret = -1;
-          },
+      biased({
+        *publish(cpu, hi, lo) {
+          const at = nodeLo(cpu, cpu.id, LockNode.VisibleReaders);
+          const own = cpu.perCpuHi(cpu.id);
+          const order = Order.SequentiallyConsistent;
+          while (!cpu.swap64(own, at, hi, lo + INNER, order)) yield;
+          while (!cpu.load32(hi, lo, Order.Acquire)) yield;
+          cpu.ret = 0;
+          if (cpu.lo !== 0) return;
+          while (!cpu.swap64(own, at, 0, 0, Order.Release)) yield;
+          cpu.ret = -1;
         },
-        READS_UNTIL_BIAS,
-      ),
+      }),
   }),
 ];
 

@@ -3,14 +3,17 @@
  * is what `--oracles` takes and what mutants expect.
  */
 
-import type { Finding } from '../target.ts';
+import { StepKind } from '../../engine/explore/execution.ts';
+import type { Explorer } from '../../engine/explore/explorer.ts';
+import type { Observer } from '../../engine/explore/observer.ts';
+import { makeContention } from './contention.ts';
 import { EXCLUSION, makeExclusion } from './exclusion.ts';
 import { FRAMES, makeFrames } from './frames.ts';
 import { makeGracePeriod, SHORT_GRACE_PERIOD } from './grace-period.ts';
 import { LOCK_CLASS, makeLockClass } from './lock-class.ts';
 import { LOST_UPDATE } from './lost-update.ts';
-import type { OracleContext, StressOracle, Wait } from './oracle.ts';
-import { DEADLOCK, LIVELOCK, LOST_WAKE_UP, makeStall } from './stall.ts';
+import type { OracleContext, StressOracle } from './oracle.ts';
+import { DEADLOCK, LIVELOCK, LOST_WAKE_UP } from './stall.ts';
 import { makeStarvation, STARVATION } from './starvation.ts';
 import { TORN_READ } from './torn-read.ts';
 import { makeUseAfterFree, USE_AFTER_FREE } from './use-after-free.ts';
@@ -29,31 +32,13 @@ export const ORACLE_NAMES: readonly string[] = [
   FRAMES,
 ];
 
-/** What an engine tells: a subset of the explore engine's Observer. */
-export interface Listener {
-  /** A schedule begins. */
-  begin(): void;
-  event(cpu: number, kind: number, hi: number, lo: number): void;
-  read(cpu: number, hi: number, lo: number, bytes: number): void;
-  wrote(cpu: number, hi: number, lo: number, bytes: number): void;
-  walkRead(cpu: number, hi: number, lo: number): void;
-  finish(): void;
-}
-
-export interface OracleSet extends Listener {
-  /** What is wrong when nobody can go on, or nobody gets anywhere. */
-  stalled(waits: readonly Wait[]): Finding;
-  endless(cpus: readonly number[]): Finding;
-}
-
 export interface OracleLimits {
   /** Overtakings of a blocked waiter that the target's lock allows; absent: any number. */
   readonly bypasses?: number;
 }
 
 /** All oracles, made anew for each schedule. */
-export function openOracles(context: OracleContext, limits: OracleLimits = {}): OracleSet {
-  let stall = makeStall();
+export function observe(context: OracleContext, limits: OracleLimits = {}): Observer {
   let all: StressOracle[] = [];
   let hear: StressOracle[] = [];
   let look: StressOracle[] = [];
@@ -62,14 +47,13 @@ export function openOracles(context: OracleContext, limits: OracleLimits = {}): 
   };
   return {
     begin() {
-      stall = makeStall();
       all = [
         makeExclusion(context),
-        stall,
         makeUseAfterFree(context),
         makeGracePeriod(context),
         makeLockClass(context),
         makeFrames(context),
+        makeContention(context),
       ];
       if (limits.bypasses !== undefined) all.push(makeStarvation(context, limits.bypasses));
       hear = all.filter((oracle) => oracle.event !== undefined);
@@ -84,7 +68,22 @@ export function openOracles(context: OracleContext, limits: OracleLimits = {}): 
     finish() {
       for (const oracle of all) oracle.finish?.();
     },
-    stalled: (waits) => stall.stalled(waits),
-    endless: (cpus) => stall.endless(cpus),
   };
+}
+
+/** The oracles of a target that is opened on the explore engine (TargetOptions.observe). */
+export function observeExplorer(explorer: Explorer, limits: OracleLimits): Observer {
+  return observe(
+    {
+      cpuCount: explorer.cpuCount,
+      isBlocked: (cpu) => {
+        const kind = explorer.kind[cpu];
+        return (kind === StepKind.Await || kind === StepKind.Idle) && !explorer.isEnabled(cpu);
+      },
+      interrupts: (cpu) => explorer.cpus[cpu]!.interruptsEnabled,
+      fail: (finding) => explorer.fail(finding),
+      reach: (goal) => explorer.reached.add(goal),
+    },
+    limits,
+  );
 }

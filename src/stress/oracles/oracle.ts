@@ -16,6 +16,8 @@ export interface OracleContext {
   interrupts(cpu: number): boolean;
   /** Ends the schedule; an engine may make it throw. */
   fail(finding: Finding): void;
+  /** A goal of the target is reached. */
+  reach(goal: string): void;
 }
 
 export interface StressOracle {
@@ -29,12 +31,3 @@ export interface StressOracle {
 }
 
 export type MakeOracle = (context: OracleContext) => StressOracle;
-
-/** What a CPU waits for when nobody can go on. */
-export interface Wait {
-  readonly cpu: number;
-  /** In idle(); else for a word. */
-  readonly idle: boolean;
-  readonly hi: number;
-  readonly lo: number;
-}

@@ -15,6 +15,7 @@ import { PER_CPU_BYTES } from '../../cpu/per-cpu.ts';
 import type { BootMemory } from '../../memory/boot.ts';
 import { type Address, toLinear } from '../../memory/physical-address.ts';
 import type { Lock, ReadWriteLock } from '../../sync/lock.ts';
+import { CONTENDED, TWO_WAITERS } from '../oracles/contention.ts';
 import { checkCount } from '../oracles/lost-update.ts';
 import type { Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
 import { type Guarded, readSection, writeSection } from './critical-section.ts';
@@ -68,8 +69,8 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
     smallest: { cpus: 2, operations: 1 },
     usual,
     goals: [
-      { name: 'contended', leastCpus: 2, leastOperations: 1 },
-      { name: 'two waiters', leastCpus: 3, leastOperations: 1 },
+      { name: CONTENDED, leastCpus: 2, leastOperations: 1 },
+      { name: TWO_WAITERS, leastCpus: 3, leastOperations: 1 },
     ],
     ...shapeOf(usual.cpus),
     resized: shapeOf,
@@ -136,7 +137,7 @@ function writesOf(
   return { count, exact };
 }
 
-function* lockRounds(
+function lockRounds(
   cpu: Cpu,
   image: StressImage,
   size: StressSize,
@@ -147,7 +148,17 @@ function* lockRounds(
 ): Program {
   const reads = parts.some((part) => READING.includes(part));
   const own = new LockRounds(cpu, image, lock, reads, report);
+  // Before the program's first step: another CPU may be quicker.
   if (parts.includes('interrupt')) cpu.setInterrupt(VECTOR, () => own.handler(handlerLock));
+  return allRounds(cpu, size, parts, own);
+}
+
+function* allRounds(
+  cpu: Cpu,
+  size: StressSize,
+  parts: readonly LockPart[],
+  own: LockRounds,
+): Program {
   for (let round = 0; round < size.operations; round++) {
     const part = parts[(round + cpu.id) % parts.length]!;
     if (part === 'interrupt' && size.cpus > 1) {

@@ -4,16 +4,10 @@
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { Order } from '../../cpu/operations.ts';
+import { EventKind, Order } from '../../cpu/operations.ts';
 import { PER_CPU_BYTES } from '../../cpu/per-cpu.ts';
 import { type Address, toLinear } from '../../memory/physical-address.ts';
-import {
-  SEQLOCK_BYTES,
-  seqlockWriteLock,
-  seqlockWriteUnlock,
-  sequenceReadBegin,
-  sequenceReadRetry,
-} from '../../sync/seqcount.ts';
+import { makeSequenceLock, type SequenceLock } from '../../sync/seqcount.ts';
 import { checkCount } from '../oracles/lost-update.ts';
 import { checkEqual } from '../oracles/torn-read.ts';
 import type { Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
@@ -23,22 +17,11 @@ import { stressMachine } from './stress-machine.ts';
 const LINE_BYTES = 64;
 const ROOM_BYTES = 4096;
 
-export interface SeqcountSteps {
-  readBegin(cpu: Cpu, hi: number, lo: number): Program;
-  readRetry(cpu: Cpu, hi: number, lo: number, start: number): Program;
-  writeLock(cpu: Cpu, hi: number, lo: number): Program;
-  writeUnlock(cpu: Cpu, hi: number, lo: number): Program;
-}
-
-export const seqlockSteps: SeqcountSteps = {
-  readBegin: sequenceReadBegin,
-  readRetry: sequenceReadRetry,
-  writeLock: seqlockWriteLock,
-  writeUnlock: seqlockWriteUnlock,
-};
-
 /** Even CPUs write, odd ones read. */
-export function seqlockTarget(steps: SeqcountSteps = seqlockSteps, name = 'seqlock'): StressTarget {
+export function seqlockTarget(
+  make: () => SequenceLock = makeSequenceLock,
+  name = 'seqlock',
+): StressTarget {
   return {
     name,
     group: 'locks',
@@ -51,7 +34,7 @@ export function seqlockTarget(steps: SeqcountSteps = seqlockSteps, name = 'seqlo
     boot(memory) {
       const addresses: Record<string, Address> = {};
       for (const word of ['seqlock', 'first', 'second']) {
-        const bytes = word === 'seqlock' ? SEQLOCK_BYTES : LINE_BYTES;
+        const bytes = word === 'seqlock' ? make().bytes : LINE_BYTES;
         addresses[word] = toLinear(memory.allocateNamed(word, 0, bytes));
       }
       return { addresses, numbers: {} };
@@ -59,8 +42,8 @@ export function seqlockTarget(steps: SeqcountSteps = seqlockSteps, name = 'seqlo
     program(cpu, image, size, report) {
       if (cpu.id >= size.cpus) return null;
       return cpu.id % 2 === 0
-        ? write(cpu, image, size, steps)
-        : read(cpu, image, size, report, steps);
+        ? write(cpu, image, size, make())
+        : read(cpu, image, size, report, make());
     },
     finish(memory, image, size, report) {
       const writes = Math.ceil(size.cpus / 2) * size.operations;
@@ -74,13 +57,14 @@ function shapeOf(cpus: number): Pick<StressTarget, 'machine' | 'backedBytes'> {
   return { machine: stressMachine(cpus), backedBytes };
 }
 
-function* write(cpu: Cpu, image: StressImage, size: StressSize, steps: SeqcountSteps): Program {
+function* write(cpu: Cpu, image: StressImage, size: StressSize, lock: SequenceLock): Program {
   const { hi, lo } = image.addresses['seqlock']!;
   for (let round = 0; round < size.operations; round++) {
-    yield* steps.writeLock(cpu, hi, lo);
+    cpu.event(EventKind.LockAsked, hi, lo);
+    yield lock.acquire(cpu, hi, lo);
     yield* raise(cpu, image.addresses['first']!);
     yield* raise(cpu, image.addresses['second']!);
-    yield* steps.writeUnlock(cpu, hi, lo);
+    yield lock.release(cpu, hi, lo);
     cpu.mark();
   }
 }
@@ -90,20 +74,20 @@ function* read(
   image: StressImage,
   size: StressSize,
   report: Reporter,
-  steps: SeqcountSteps,
+  lock: SequenceLock,
 ): Program {
   const { hi, lo } = image.addresses['seqlock']!;
   const first = image.addresses['first']!;
   const second = image.addresses['second']!;
   for (let round = 0; round < size.operations; round++) {
     for (;;) {
-      yield* steps.readBegin(cpu, hi, lo);
+      yield* lock.readBegin(cpu, hi, lo);
       const start = cpu.lo;
       while (!cpu.load32(first.hi, first.lo, Order.Relaxed)) yield;
       const a = cpu.lo;
       while (!cpu.load32(second.hi, second.lo, Order.Relaxed)) yield;
       const b = cpu.lo;
-      yield* steps.readRetry(cpu, hi, lo, start);
+      yield* lock.readRetry(cpu, hi, lo, start);
       if (cpu.ret === 0) {
         checkEqual(cpu.id, a, b, first, report);
         break;
