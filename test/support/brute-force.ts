@@ -6,7 +6,7 @@
 
 import { dependent, type Execution } from '../../src/engine/explore/execution.ts';
 
-/** An interleaving: the agents, each with the free choices of its step. */
+/** An interleaving: the agents, each with the free choices of its step, after those before all. */
 interface Interleaving {
   readonly steps: readonly string[];
   /** By position: do it and the next step commute? */
@@ -72,6 +72,7 @@ export function bruteForce(
 function swapCpus(steps: readonly string[], p: number, q: number, cpus: number): string[] {
   return steps.map((step) => {
     const [agent, values] = step.split(':');
+    if (agent === 'first') return step;
     const cpu = Number(agent) % cpus;
     const image = cpu === p ? q : cpu === q ? p : cpu;
     return `${Number(agent) - cpu + image}:${values}`;
@@ -97,13 +98,13 @@ function enumerate(
       values.push(choose(count));
       return values.at(-1)!;
     });
-    const steps: string[] = [];
+    const steps = [`first:${values.join('.')}`];
     const commutes: boolean[] = [];
     /** By agent: did its pending step commute with the last one, before that was taken? */
-    let independent: boolean[] = [];
+    let independent = Array.from({ length: execution.agentCount }, () => false);
     while (execution.enabledCount > 0) {
       const agent = execution.enabled[choose(execution.enabledCount)]!;
-      if (independent.length > 0) commutes.push(independent[agent]!);
+      commutes.push(independent[agent]!);
       independent = Array.from(
         { length: execution.agentCount },
         (_, other) => other !== agent && !dependent(execution, agent, other),

@@ -54,6 +54,11 @@ export class ToyExecution implements Execution {
     this.results = program.map(() => []);
     this.#next = new Int32Array(program.length);
     this.#buffers = program.map(() => []);
+    // What comes before the first step of a CPU is on no scheduler's map.
+    for (const [cpu, steps] of program.entries()) {
+      while (steps[this.#next[cpu]!]?.op === 'choose')
+        this.#perform(cpu, steps[this.#next[cpu]!++]!);
+    }
     this.#announce();
   }
 
@@ -110,7 +115,7 @@ export class ToyExecution implements Execution {
   #set(agent: number, kind: StepKind, word: number): void {
     this.kind[agent] = kind;
     this.lo[agent] = word * 4;
-    this.bytes[agent] = 4;
+    this.bytes[agent] = kind === StepKind.Expire ? 0 : 4;
   }
 
   #kindOf(step: ToyStep): StepKind {

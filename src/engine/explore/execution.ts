@@ -107,7 +107,8 @@ function meetsOwnDrain(
   to: StepColumns,
   b: number,
 ): boolean {
-  if (kind === StepKind.Read || kind === StepKind.Await || kind === StepKind.Buffer) return false;
+  if (kind === StepKind.Read || kind === StepKind.Await || kind === StepKind.Expire) return false;
+  if (kind === StepKind.Buffer) return false;
   return kind !== StepKind.WalkRead || overlap(from, a, to, b);
 }
 
@@ -122,9 +123,14 @@ export function writes(kind: StepKind): boolean {
   return kind === StepKind.Write || kind === StepKind.Update || kind === StepKind.Drain;
 }
 
+/** A deadline is a CPU's own: a wait that it ends has read the word, and that is all. */
 export function touchesMemory(kind: StepKind): boolean {
   return (
-    writes(kind) || kind === StepKind.Read || kind === StepKind.Await || kind === StepKind.WalkRead
+    writes(kind) ||
+    kind === StepKind.Read ||
+    kind === StepKind.Await ||
+    kind === StepKind.Expire ||
+    kind === StepKind.WalkRead
   );
 }
 

@@ -40,40 +40,33 @@ export class Races {
     const trace = this.#trace;
     const step = trace.length;
     const { base, reached } = trace;
-    const conditional = isConditional(trace.kind[step]! as StepKind);
-    let open = conditional;
+    let open = isConditional(trace.kind[step]! as StepKind);
     for (let at = step - 1; at >= 0; at--) {
       if (trace.covers(base, at) || !trace.depends(at, step)) continue;
       const immediate = !trace.covers(reached, at);
-      if (immediate || open) {
-        const canGoBefore = this.#reverse(at, conditional);
-        if (canGoBefore) open = false;
-      }
+      if ((immediate || open) && this.#reverse(at)) open = false;
       if (immediate) trace.join(reached, at);
     }
   }
 
   /** Plans the reversal of one race; true: the racing step is known to be enabled before it. */
-  #reverse(race: number, conditional: boolean): boolean {
+  #reverse(race: number): boolean {
     const trace = this.#trace;
     const nodes = this.#nodes;
     const step = trace.length;
     const agent = trace.agent[step]!;
     const wasPending = (trace.positions[agent]!.at(-1) ?? -1) < race;
     const wasEnabled = nodes.isEnabled(race, agent);
-    const sameCpu = (agent - trace.agent[race]!) % trace.cpuCount === 0;
-    if (wasPending && nodes.kindOf(race, agent) === trace.kind[step] && !wasEnabled) {
-      // It waited here already, and what v does before it can't let it go.
-      if (conditional || sameCpu) return false;
-    }
-    this.#findInitials(race);
+    const helped = this.#findInitials(race);
+    const waited = wasPending && nodes.kindOf(race, agent) === trace.kind[step] && !wasEnabled;
+    if (waited && !helped) return false;
     if (this.#first[agent] === 0 && wasEnabled && !this.#hasPredecessor(agent)) {
       this.#initial[agent] = 1;
     }
     const canGoBefore = wasPending && wasEnabled;
     let chosen = -1;
     for (let other = 0; other < trace.agentCount; other++) {
-      if (this.#initial[other] === 0) continue;
+      if (this.#initial[other] === 0 || !nodes.isEnabled(race, other)) continue;
       if (nodes.isPlanned(race, other) || nodes.isAsleep(race, other)) return canGoBefore;
       if (chosen < 0 || other === agent) chosen = other;
     }
@@ -81,13 +74,17 @@ export class Races {
     return canGoBefore;
   }
 
-  /** Agents whose first step in v comes after no other of v; the racing step itself is left out. */
-  #findInitials(race: number): void {
+  /**
+   * Agents whose first step in v comes after no other of v; the racing step itself is left out.
+   * True: v has steps that the racing one depends on, so they may be what lets it go.
+   */
+  #findInitials(race: number): boolean {
     const trace = this.#trace;
     const step = trace.length;
     this.#first.fill(0);
     this.#initial.fill(0);
     this.#clock.set(trace.base);
+    let helped = false;
     for (let at = race + 1; at < step; at++) {
       if (trace.precedes(race, at)) continue;
       const agent = trace.agent[at]!;
@@ -95,8 +92,11 @@ export class Races {
         this.#initial[agent] = this.#followsFirst(at) ? 0 : 1;
         this.#first[agent] = trace.sequence[at]!;
       }
-      if (trace.depends(at, step)) trace.join(this.#clock, at);
+      if (agent === trace.agent[step] || !trace.depends(at, step)) continue;
+      trace.join(this.#clock, at);
+      helped = true;
     }
+    return helped;
   }
 
   #followsFirst(position: number): boolean {

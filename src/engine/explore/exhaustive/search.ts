@@ -10,7 +10,6 @@
  */
 
 import { assert } from '../../../base/assert.ts';
-import { BugError } from '../../../base/errors.ts';
 import { dependent, type Execution, StepKind } from '../execution.ts';
 import { Nodes } from './nodes.ts';
 import { Races } from './races.ts';
@@ -44,6 +43,8 @@ export interface SearchOptions {
 
 /** The choices that lead to a failure, step by step. */
 export interface Schedule {
+  /** Free choices on the programs' way to their first steps. */
+  readonly firstValues: readonly number[];
   readonly agents: readonly number[];
   /** Free choices inside each step. */
   readonly values: readonly (readonly number[])[];
@@ -75,6 +76,16 @@ export function searchExhaustively(options: SearchOptions): SearchResult {
 
 type Counts = { -readonly [K in keyof SearchResult]: SearchResult[K] };
 
+/** A rule of the program broke, not one of the search. */
+class Broken extends Error {
+  readonly found: unknown;
+
+  constructor(found: unknown) {
+    super('a step or an end of the explored program failed');
+    this.found = found;
+  }
+}
+
 class Search {
   readonly #options: SearchOptions;
   readonly #trace: Trace;
@@ -94,15 +105,16 @@ class Search {
   };
   /** Rows of the trace to take again, the last of them perhaps for the first time. */
   #fixed = 0;
-  /** Position of the step that is being taken; -1: none is. */
-  #taking = -1;
+  /** Row of the step that is being taken; the last row: the programs' way to their first steps. */
+  #taking: number;
   /** Free choices made so far in it. */
   #valueAt = 0;
 
   constructor(options: SearchOptions) {
     this.#options = options;
     this.#choose = (count) => this.#chooseValue(count);
-    const execution = options.makeExecution(this.#choose);
+    const execution = options.makeExecution(() => 0);
+    this.#taking = options.stepLimit;
     this.#trace = new Trace(execution, options.stepLimit);
     this.#nodes = new Nodes(execution.agentCount, options.stepLimit);
     this.#races = new Races(this.#trace, this.#nodes);
@@ -117,8 +129,9 @@ class Search {
       try {
         this.#execute();
       } catch (error) {
-        if (error instanceof BugError) throw error;
-        return { ...result, outcome: 'failed', failure: { error, schedule: this.#schedule() } };
+        if (!(error instanceof Broken)) throw error;
+        const failure = { error: error.found, schedule: this.#schedule() };
+        return { ...result, outcome: 'failed', failure };
       }
       if (!this.#goBack()) break;
     }
@@ -127,7 +140,7 @@ class Search {
 
   /** One execution: the fixed choices, then on until nothing new can come. */
   #execute(): void {
-    const execution = this.#options.makeExecution(this.#choose);
+    const execution = this.#make();
     const trace = this.#trace;
     const nodes = this.#nodes;
     const fixed = this.#fixed;
@@ -159,6 +172,16 @@ class Search {
     }
   }
 
+  #make(): Execution {
+    this.#taking = this.#options.stepLimit;
+    this.#valueAt = 0;
+    try {
+      return this.#options.makeExecution(this.#choose);
+    } catch (error) {
+      throw new Broken(error);
+    }
+  }
+
   /** Takes a step of the known beginning again. */
   #repeat(execution: Execution, position: number): void {
     const trace = this.#trace;
@@ -175,8 +198,11 @@ class Search {
     this.#taking = position;
     this.#valueAt = 0;
     this.#result.steps++;
-    execution.take(this.#trace.agent[position]!);
-    this.#taking = -1;
+    try {
+      execution.take(this.#trace.agent[position]!);
+    } catch (error) {
+      throw new Broken(error);
+    }
   }
 
   /** Who need not go after the step: those asleep that it doesn't disturb. */
@@ -211,7 +237,11 @@ class Search {
       this.#result.renamed++;
       return;
     }
-    this.#options.ended?.(execution, ending);
+    try {
+      this.#options.ended?.(execution, ending);
+    } catch (error) {
+      throw new Broken(error);
+    }
     this.#result[ending]++;
   }
 
@@ -233,11 +263,12 @@ class Search {
       this.#forgetValues(position);
       return true;
     }
-    return false;
+    this.#fixed = 0;
+    nodes.clearSleep(0);
+    return this.#nextValue(this.#options.stepLimit);
   }
 
   #chooseValue(count: number): number {
-    assert(this.#taking >= 0, 'free choices are made inside steps');
     const values = this.#trace.values[this.#taking]!;
     const at = this.#valueAt++;
     if (at === values.length) {
@@ -270,6 +301,7 @@ class Search {
   #schedule(): Schedule {
     const trace = this.#trace;
     return {
+      firstValues: [...trace.values[this.#options.stepLimit]!],
       agents: Array.from(trace.agent.subarray(0, trace.length)),
       values: trace.values.slice(0, trace.length).map((values) => [...values]),
     };

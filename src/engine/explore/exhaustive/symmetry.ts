@@ -98,7 +98,7 @@ export class Symmetry {
     for (let agent = 0; agent < trace.agentCount; agent++) {
       original[agent - (agent % cpus) + renaming[agent % cpus]!] = agent;
     }
-    let high = 0;
+    let high = trace.values[trace.capacity]!.reduce((hash, value) => hash32(hash, value, 0, 0), 0);
     let low = 1;
     for (const agent of original) {
       for (const at of trace.positions[agent]!) {

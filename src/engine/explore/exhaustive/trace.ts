@@ -25,9 +25,9 @@ export class Trace implements StepColumns {
   readonly bytes: Uint8Array;
   /** How many steps its agent has taken with it: from 1. */
   readonly sequence: Int32Array;
-  /** Free choices made inside the step, and out of how many each. */
-  readonly values: number[][] = [];
-  readonly valueCounts: number[][] = [];
+  /** Free choices made inside the step, and out of how many each; last row: before all steps. */
+  readonly values: number[][];
+  readonly valueCounts: number[][];
   /** By agent: positions of its steps. */
   readonly positions: number[][];
   /** Clock of the begun step from order that can't be reversed: program order, FIFO. */
@@ -49,6 +49,8 @@ export class Trace implements StepColumns {
     this.lo = new Int32Array(rows);
     this.bytes = new Uint8Array(rows);
     this.sequence = new Int32Array(rows);
+    this.values = Array.from({ length: rows }, () => []);
+    this.valueCounts = Array.from({ length: rows }, () => []);
     this.positions = Array.from({ length: this.agentCount }, () => []);
     this.base = new Int32Array(this.agentCount);
     this.reached = new Int32Array(this.agentCount);
@@ -84,8 +86,6 @@ export class Trace implements StepColumns {
     if (this.kind[row] === StepKind.Buffer) this.#buffered[agent % this.cpuCount]!.push(row);
     this.#clocks.set(this.reached, row * this.agentCount);
     this.#clocks[row * this.agentCount + agent] = this.sequence[row]!;
-    this.values[row] ??= [];
-    this.valueCounts[row] ??= [];
   }
 
   /** Takes the last step back; its row stays readable until the next `begin`. */
