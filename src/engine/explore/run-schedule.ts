@@ -4,7 +4,7 @@
  * progress in its last half: livelock.
  */
 
-import { BugError } from '../../base/errors.ts';
+import { BugError, UserError } from '../../base/errors.ts';
 import { OPERATION_NAMES } from './attempts.ts';
 import { DivergedError } from './choice-log.ts';
 import { deadlockFinding, waitsOf } from './deadlock.ts';
@@ -37,6 +37,8 @@ export function runSchedule(
       explorer.setup.finish?.();
     }
   } catch (error) {
+    // A user's own file breaks its contract: no finding about the schedule.
+    if (error instanceof UserError) throw error;
     if (error instanceof DivergedError) {
       outcome = 'diverged';
       divergedAt = error.message;

@@ -25,6 +25,8 @@ export interface StrategyOptions {
   readonly seed: number;
   /** Programs' expected number of steps together; strategies that need one estimate it. */
   readonly expectedSteps: number;
+  /** By agent (estimate-steps.ts): URW weighs agents by it. */
+  readonly expectedByAgent?: readonly number[];
   /** PCT: bug depth. */
   readonly depth: number;
   /** Steps after which a schedule is continued fairly at random. */

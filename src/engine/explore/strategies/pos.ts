@@ -1,0 +1,52 @@
+/**
+ * POS, partial order sampling: Yuan, Yang, Gu, CAV 2018. Each pending step has a random priority;
+ * the highest is taken, then those that race with it are drawn anew. Needs neither k nor d.
+ * Deviation: a deadline passes by chance, not by priority.
+ */
+
+import { dependent, type Execution, StepKind } from '../execution.ts';
+import { EXPIRES_ONE_IN, RandomWalk } from './random.ts';
+
+export class PartialOrderSampling extends RandomWalk {
+  override readonly name: string = 'pos';
+  #priority = new Float64Array(0);
+  /** The agent's pending step has a priority. */
+  #drawn = new Uint8Array(0);
+
+  override begin(schedule: number, execution: Execution): void {
+    super.begin(schedule, execution);
+    if (this.#priority.length !== execution.agentCount) {
+      this.#priority = new Float64Array(execution.agentCount);
+      this.#drawn = new Uint8Array(execution.agentCount);
+    }
+    this.#drawn.fill(0);
+  }
+
+  override chooseAgent(execution: Execution): number {
+    const { enabled, enabledCount } = execution;
+    const priority = this.#priority;
+    if (enabledCount === 1) {
+      this.#drawn[enabled[0]!] = 0;
+      return enabled[0]!;
+    }
+    let best = -1;
+    for (let i = 0; i < enabledCount; i++) {
+      const agent = enabled[i]!;
+      if (this.#drawn[agent] === 0) {
+        priority[agent] = this.random.uint32();
+        this.#drawn[agent] = 1;
+      }
+      if (execution.kind[agent] === StepKind.Expire && this.random.below(EXPIRES_ONE_IN) !== 0) {
+        continue;
+      }
+      if (best < 0 || priority[agent]! > priority[best]!) best = agent;
+    }
+    if (best < 0) best = enabled[0]!;
+    this.#drawn[best] = 0;
+    for (let i = 0; i < enabledCount; i++) {
+      const agent = enabled[i]!;
+      if (agent !== best && dependent(execution, best, agent)) this.#drawn[agent] = 0;
+    }
+    return best;
+  }
+}
