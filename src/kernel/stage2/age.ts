@@ -7,7 +7,6 @@
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { isValid, PTE_AF } from '../../translation/descriptors.ts';
 import { EAGAIN } from '../base/errno.ts';
-import { trySetEntry } from './pgtable-entry.ts';
 import { type Visit, Walk, type Walker, walkTables } from './pgtable-walk.ts';
 import type { Vm } from './vm.ts';
 
@@ -22,15 +21,15 @@ export function* testClearYoung(cpu: Cpu, vm: Vm, ipa: number, bytes: number): P
     flags: Walk.Leaf,
     visit(at, visit) {
       const isOld = (visit.oldLo & PTE_AF) === 0;
-      return !isValid(visit.oldLo) || isOld ? null : ageLeaf(at, visit, data);
+      return !isValid(visit.oldLo) || isOld ? null : ageLeaf(at, vm, visit, data);
     },
   };
   yield* walkTables(cpu, vm, ipa, bytes, walker);
   cpu.ok = data.young;
 }
 
-function* ageLeaf(cpu: Cpu, visit: Visit, data: AgeData): Program {
+function* ageLeaf(cpu: Cpu, vm: Vm, visit: Visit, data: AgeData): Program {
   data.young = true;
-  while (!trySetEntry(cpu, visit, visit.oldHi, visit.oldLo & ~PTE_AF)) yield;
+  while (!vm.steps.trySet(cpu, visit, visit.oldHi, visit.oldLo & ~PTE_AF)) yield;
   cpu.ret = cpu.ok ? 0 : -EAGAIN;
 }

@@ -212,6 +212,7 @@ function* mapFault(
     while (!invalidateSnapshot(cpu, kvmHi, field.invalidate)) yield;
     mustRetry = cpu.lo !== sequence;
   }
+  mustRetry = vm.steps.retries(mustRetry);
   let result = -EAGAIN;
   if (mustRetry) {
     cpu.count(Counter.NotifierRetries, 1);

@@ -1,5 +1,5 @@
 /**
- * Changing one stage-2 entry: stage2_try_set_pte, stage2_try_break_pte, stage2_make_pte
+ * Changing one stage-2 entry: stage2_try_set_pte (steps.ts), stage2_try_break_pte, stage2_make_pte
  * (arch/arm64/kvm/hyp/pgtable.c, v6.2 and later). Break writes KVM_INVALID_PTE_LOCKED, which no
  * hardware walk passes and which only its writer may replace; make is a store-release.
  *
@@ -9,9 +9,8 @@
 
 import { assert } from '../../base/assert.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { Order } from '../../cpu/operations.ts';
 import { Metric } from '../../metrics/definition.ts';
-import { isTable, isValid } from '../../translation/descriptors.ts';
+import { isValid } from '../../translation/descriptors.ts';
 import { levelShift } from '../../translation/granule.ts';
 import {
   isCounted,
@@ -24,17 +23,6 @@ import { getTablePage, putTablePage } from './table-page.ts';
 import { flushIpa, flushRange } from './tlb-flush.ts';
 import type { Vm } from './vm.ts';
 
-/** Result in cpu.ok: the entry was still as visited and holds the new value now. */
-export function trySetEntry(cpu: Cpu, visit: Visit, hi: number, lo: number): boolean {
-  const { entryHi, entryLo, oldHi, oldLo } = visit;
-  if ((visit.flags & Walk.Shared) !== 0) {
-    return cpu.cas64(entryHi, entryLo, oldHi, oldLo, hi, lo, Order.Relaxed);
-  }
-  if (!cpu.store64(entryHi, entryLo, hi, lo, Order.Relaxed)) return false;
-  cpu.ok = true;
-  return true;
-}
-
 /**
  * Takes the entry: locked, its old translation gone from every TLB, the table's count dropped.
  * Result in cpu.ok; false = another CPU has it.
@@ -46,12 +34,16 @@ export function* tryBreakEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
     cpu.ok = false;
     return;
   }
-  while (!trySetEntry(cpu, visit, 0, KVM_INVALID_PTE_LOCKED)) yield;
+  if (!vm.steps.breaks(visit)) {
+    cpu.ok = true;
+    return;
+  }
+  while (!vm.steps.trySet(cpu, visit, 0, KVM_INVALID_PTE_LOCKED)) yield;
   if (!cpu.ok) return;
-  if ((visit.flags & Walk.SkipBbmTlbi) === 0 && isValid(oldLo)) {
+  if ((visit.flags & Walk.SkipBbmTlbi) === 0 && isValid(oldLo) && vm.steps.breakFlushes(visit)) {
     const inFault = (visit.flags & Walk.HandleFault) !== 0;
     if (inFault) cpu.begin(Metric.FaultTlbi);
-    if (isTable(oldLo, level)) {
+    if (vm.steps.flushesRange(oldLo, level)) {
       const bytes = 2 ** levelShift(vm.granule, level);
       yield* flushRange(cpu, vm, alignDown(visit.ipa, bytes), bytes);
     } else {
@@ -59,12 +51,13 @@ export function* tryBreakEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
     }
     if (inFault) cpu.end(Metric.FaultTlbi);
   }
-  if (isCounted(oldHi, oldLo)) while (!putTablePage(cpu, vm, visit.entryHi, visit.entryLo)) yield;
+  if (vm.steps.breakPuts(oldHi, oldLo))
+    while (!putTablePage(cpu, vm, visit.entryHi, visit.entryLo)) yield;
   cpu.ok = true;
 }
 
 /** Publishes the new value of an entry that this CPU has broken. */
 export function* makeEntry(cpu: Cpu, vm: Vm, visit: Visit, hi: number, lo: number): Program {
   if (isCounted(hi, lo)) while (!getTablePage(cpu, vm, visit.entryHi, visit.entryLo)) yield;
-  while (!cpu.store64(visit.entryHi, visit.entryLo, hi, lo, Order.Release)) yield;
+  while (!vm.steps.make(cpu, visit, hi, lo)) yield;
 }

@@ -175,7 +175,7 @@ function* visitTable(cpu: Cpu, vm: Vm, visit: Visit, request: MapRequest): Progr
     return;
   }
   cpu.count(Counter.BlocksPromoted, 1);
-  yield* unlinkTable(cpu, vm, childHi, childLo, level, vm.options.prune);
+  yield* unlinkTable(cpu, vm, childHi, childLo, level);
   cpu.ret = 0;
 }
 

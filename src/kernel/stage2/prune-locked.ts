@@ -9,7 +9,6 @@
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { Order } from '../../cpu/operations.ts';
 import { LINEAR_MAP_HI } from '../../memory/physical-address.ts';
 import {
   isCounted,
@@ -17,7 +16,6 @@ import {
   KVM_INVALID_PTE_LOCKED,
 } from '../../translation/stage2-descriptors.ts';
 import { EAGAIN } from '../base/errno.ts';
-import { trySetEntry } from './pgtable-entry.ts';
 import { type Visit, Walk, type Walker, walkUnlinked } from './pgtable-walk.ts';
 import { getTablePage, putTablePage } from './table-page.ts';
 import type { Vm } from './vm.ts';
@@ -59,7 +57,7 @@ function* lockEntry(cpu: Cpu, vm: Vm, visit: Visit, locked: LockedEntry[]): Prog
     cpu.ret = -EAGAIN;
     return;
   }
-  while (!trySetEntry(cpu, visit, 0, KVM_INVALID_PTE_LOCKED)) yield;
+  while (!vm.steps.trySet(cpu, visit, 0, KVM_INVALID_PTE_LOCKED)) yield;
   if (!cpu.ok) {
     cpu.ret = -EAGAIN;
     return;
@@ -73,7 +71,7 @@ function* lockEntry(cpu: Cpu, vm: Vm, visit: Visit, locked: LockedEntry[]): Prog
 /** Gives the entries back as they were; their translations were never invalidated. */
 export function* unlockDescendants(cpu: Cpu, vm: Vm, locked: readonly LockedEntry[]): Program {
   for (const { entryHi, entryLo, oldHi, oldLo } of locked) {
-    while (!cpu.store64(entryHi, entryLo, oldHi, oldLo, Order.Release)) yield;
+    while (!vm.steps.unlock(cpu, entryHi, entryLo, oldHi, oldLo)) yield;
     if (!isCounted(oldHi, oldLo)) while (!putTablePage(cpu, vm, entryHi, entryLo)) yield;
   }
 }

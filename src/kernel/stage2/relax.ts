@@ -28,7 +28,6 @@ import { S2_READ, S2_WRITE, S2_XN_HI } from '../../translation/stage2-descriptor
 import { EAGAIN } from '../base/errno.ts';
 import { addressOf } from './address.ts';
 import { invalidateInstructions } from './cache-maintenance.ts';
-import { trySetEntry } from './pgtable-entry.ts';
 import { type Visit, Walk, type Walker, walkTables } from './pgtable-walk.ts';
 import { flushIpa, flushIpaLocal } from './tlb-flush.ts';
 import type { Vm } from './vm.ts';
@@ -39,6 +38,8 @@ export interface AttributeChange {
   readonly setLo: number;
   readonly clearHi: number;
   readonly clearLo: number;
+  /** Set when an entry had to change; absent: nobody asks. */
+  changed?: boolean;
 }
 
 export function attributeWalker(vm: Vm, change: AttributeChange, modes: number): Walker {
@@ -49,6 +50,7 @@ export function attributeWalker(vm: Vm, change: AttributeChange, modes: number):
       const hi = (oldHi & ~change.clearHi) | change.setHi;
       const lo = (oldLo & ~change.clearLo) | change.setLo;
       if (isValid(oldLo) && hi === oldHi && lo === oldLo) return null;
+      if (change.changed === false) change.changed = true;
       return changeLeaf(cpu, vm, visit, hi, lo);
     },
   };
@@ -67,7 +69,7 @@ function* changeLeaf(cpu: Cpu, vm: Vm, visit: Visit, hi: number, lo: number): Pr
     const physical = addressOf(outputHi(oldHi, shift), outputLo(oldLo, shift));
     yield* invalidateInstructions(cpu, physical, 2 ** shift);
   }
-  while (!trySetEntry(cpu, visit, hi, lo)) yield;
+  while (!vm.steps.trySet(cpu, visit, hi, lo)) yield;
   cpu.ret = cpu.ok ? 0 : -EAGAIN;
   if (cpu.ok && (oldLo & ~lo & S2_WRITE) !== 0) {
     const shift = levelShift(vm.granule, level);
@@ -93,10 +95,11 @@ export function* relaxPermissions(
       ((permissions & PERM_WRITE) === 0 ? 0 : S2_WRITE),
     clearHi: (permissions & PERM_EXEC) === 0 ? 0 : S2_XN_HI,
     clearLo: 0,
+    changed: false,
   };
   yield* walkTables(cpu, vm, ipa, 1, attributeWalker(vm, change, modes | Walk.HandleFault));
   const result = cpu.ret;
-  if (result === 0 || result === -EAGAIN) {
+  if ((result === 0 || result === -EAGAIN) && vm.steps.relaxFlushes(change.changed!)) {
     cpu.begin(Metric.FaultTlbi);
     if (vm.options.relaxTlbi === 'local') yield* flushIpaLocal(cpu, vm, ipa);
     else yield* flushIpa(cpu, vm, ipa);

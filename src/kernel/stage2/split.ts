@@ -19,7 +19,7 @@ import { EAGAIN, ENOMEM } from '../base/errno.ts';
 import { topUpMemcache } from '../base/memcache.ts';
 import { alignDown } from './address.ts';
 import { mmuLockNeedsBreak } from './apply-range.ts';
-import { makeEntry, tryBreakEntry, trySetEntry } from './pgtable-entry.ts';
+import { makeEntry, tryBreakEntry } from './pgtable-entry.ts';
 import { type Visit, Walk, type Walker, walkTables } from './pgtable-walk.ts';
 import { freeUnlinkedTable, type TableSource } from './table-page.ts';
 import { createUnlinked } from './unlinked.ts';
@@ -102,7 +102,7 @@ function* swapIn(
   const lo = tableDescriptorLo(tableLo);
   if (breaks) yield* tryBreakEntry(cpu, vm, visit);
   else while (!cpu.fence(Fence.DsbIshSt)) yield;
-  if (!breaks) while (!trySetEntry(cpu, visit, hi, lo)) yield;
+  if (!breaks) while (!vm.steps.trySet(cpu, visit, hi, lo)) yield;
   if (!cpu.ok) {
     yield* freeUnlinkedTable(cpu, vm, tableHi, tableLo, visit.level);
     cpu.ret = -EAGAIN;

@@ -19,7 +19,6 @@ import { isTable, outputHi, outputLo } from '../../translation/descriptors.ts';
 import { isCounted } from '../../translation/stage2-descriptors.ts';
 import { takeFromMemcache } from '../base/memcache.ts';
 import { PAGE_BYTES, PageField } from '../base/struct-page.ts';
-import type { PruneMode } from './options.ts';
 import { type Visit, Walk, type Walker, walkUnlinked } from './pgtable-walk.ts';
 import { isBootTable, structPageLo } from './struct-page-of.ts';
 import type { Vm } from './vm.ts';
@@ -114,9 +113,8 @@ export function* unlinkTable(
   paHi: number,
   paLo: number,
   level: number,
-  prune: PruneMode,
 ): Program {
-  if (prune === 'immediate') {
+  if (vm.steps.freesAtOnce(vm)) {
     yield* freeUnlinkedTable(cpu, vm, paHi, paLo, level);
     return;
   }

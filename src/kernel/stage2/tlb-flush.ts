@@ -34,9 +34,10 @@ function* flush(
   scope: Scope,
 ): Program {
   // Prior stores are visible, VTTBR holds the target's root and VMID.
-  while (!cpu.fence(Fence.DsbIshSt)) yield;
+  const { steps } = vm;
+  while (!steps.storesVisible(cpu)) yield;
   cpu.spend(Cost.VmidContext);
-  while (!cpu.load64(vm.kvmHi, vm.field.vmid, Order.Relaxed)) yield;
+  while (!steps.flushedVmid(cpu, vm)) yield;
   const vmid = cpu.lo & 0xffff;
   while (!cpu.load64(vm.kvmHi, vm.field.pgd, Order.Relaxed)) yield;
   const rootHi = cpu.hi;
@@ -44,13 +45,15 @@ function* flush(
   while (!cpu.setRoot(Register.Vttbr, rootHi, rootLo, vmid)) yield;
   while (!cpu.fence(Fence.Isb)) yield;
 
+  const wide = steps.form(operation);
+  if (stage1 !== null) while (!steps.stage1Before(cpu, steps.form(stage1))) yield;
   if (pages > 1) yield* issueRange(cpu, vm, ipa, pages);
-  else while (!cpu.tlbi(operation, addressHi(ipa), addressLo(ipa), 0)) yield;
+  else while (!cpu.tlbi(wide, addressHi(ipa), addressLo(ipa), 0)) yield;
   if (stage1 !== null) {
     while (!cpu.dsb(scope)) yield;
-    while (!cpu.tlbi(stage1, 0, 0, 0)) yield;
+    while (!steps.stage1After(cpu, steps.form(stage1))) yield;
   }
-  while (!cpu.dsb(scope)) yield;
+  while (!steps.tlbiComplete(cpu, scope)) yield;
   while (!cpu.fence(Fence.Isb)) yield;
 }
 

@@ -64,7 +64,8 @@ function* unmapEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
     if (cpu.lo !== 1) return;
   }
   while (!cpu.store64(entryHi, entryLo, 0, 0, Order.Relaxed)) yield;
-  if (isValid(oldLo) && (table || vm.options.unmapFlush === 'per-pte')) {
+  const flushes = table || vm.options.unmapFlush === 'per-pte';
+  if (isValid(oldLo) && flushes && vm.steps.breakFlushes(visit)) {
     yield* flushIpa(cpu, vm, visit.ipa);
   }
   while (!putTablePage(cpu, vm, entryHi, entryLo)) yield;
@@ -76,7 +77,7 @@ function* unmapEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
   if (table) {
     const childHi = outputHi(oldHi, granule.shift);
     const childLo = outputLo(oldLo, granule.shift);
-    yield* unlinkTable(cpu, vm, childHi, childLo, level, vm.options.prune);
+    yield* unlinkTable(cpu, vm, childHi, childLo, level);
   }
   cpu.ret = 0;
 }

@@ -15,7 +15,6 @@ import { LAST_LEVEL } from '../../translation/granule.ts';
 import { S2_WRITE } from '../../translation/stage2-descriptors.ts';
 import { EAGAIN, ENOENT } from '../base/errno.ts';
 import { markPageDirty } from './dirty-bitmap.ts';
-import { trySetEntry } from './pgtable-entry.ts';
 import { type Visit, Walk, type Walker, walkTables } from './pgtable-walk.ts';
 import { flushIpa, flushIpaLocal } from './tlb-flush.ts';
 import type { SlotImage, Vm } from './vm.ts';
@@ -27,7 +26,7 @@ export const HOST_WRITABLE_HI = 1 << 23;
 export function* unprotectLockless(cpu: Cpu, vm: Vm, slot: SlotImage, ipa: number): Program {
   const walker: Walker = {
     flags: Walk.Leaf | Walk.Shared | Walk.HandleFault,
-    visit: (at, visit) => unprotect(at, visit),
+    visit: (at, visit) => unprotect(at, vm, visit),
   };
   cpu.begin(Metric.FaultWalk);
   yield* walkTables(cpu, vm, ipa, 1, walker);
@@ -47,10 +46,10 @@ export function* unprotectLockless(cpu: Cpu, vm: Vm, slot: SlotImage, ipa: numbe
   cpu.ret = 0;
 }
 
-function* unprotect(cpu: Cpu, visit: Visit): Program {
+function* unprotect(cpu: Cpu, vm: Vm, visit: Visit): Program {
   const { oldHi, oldLo, level } = visit;
   cpu.ret = -ENOENT;
   if (!isValid(oldLo) || level !== LAST_LEVEL || (oldHi & HOST_WRITABLE_HI) === 0) return;
-  while (!trySetEntry(cpu, visit, oldHi, oldLo | S2_WRITE)) yield;
+  while (!vm.steps.trySet(cpu, visit, oldHi, oldLo | S2_WRITE)) yield;
   cpu.ret = cpu.ok ? 0 : -EAGAIN;
 }

@@ -17,6 +17,7 @@ import type { HostTable } from './host-table.ts';
 import type { MemslotSets, SlotExtent } from './memslots.ts';
 import type { MmStruct } from './mm-struct.ts';
 import type { Stage2Options } from './options.ts';
+import { type Stage2Steps, stage2Steps } from './steps.ts';
 import type { KvmFields } from './struct-kvm.ts';
 import type { BootTables } from './struct-page-of.ts';
 import { freeAfterGracePeriod } from './table-page.ts';
@@ -103,24 +104,31 @@ export interface Vm {
   readonly pages: PageAllocator;
   readonly rcu: Rcu;
   readonly vmids: VmidAllocator;
+  readonly steps: Stage2Steps;
 }
 
 /** Zone locks of the page allocator that bootKvm makes. */
 export const ZONE_LOCK = 'spinlock';
 
 /** Opens all VMs of an image on one CPU; they share its RCU callbacks. */
-export function openVms(image: KvmImage): readonly Vm[] {
+export function openVms(image: KvmImage, steps: Stage2Steps = stage2Steps): readonly Vm[] {
   const pages = new PageAllocator(image.pages, spinlockByName(ZONE_LOCK));
   const vms: Vm[] = [];
   const rcu = new Rcu(
     image.rcu,
     image.vms.map((_, index) => (cpu, hi, lo) => freeAfterGracePeriod(cpu, vms[index]!, hi, lo)),
   );
-  for (const vm of image.vms) vms.push(openVm(vm, pages, rcu, image.vmids));
+  for (const vm of image.vms) vms.push(openVm(vm, pages, rcu, image.vmids, steps));
   return vms;
 }
 
-function openVm(image: VmImage, pages: PageAllocator, rcu: Rcu, vmids: VmidAllocator): Vm {
+function openVm(
+  image: VmImage,
+  pages: PageAllocator,
+  rcu: Rcu,
+  vmids: VmidAllocator,
+  steps: Stage2Steps,
+): Vm {
   const { options } = image;
   return {
     image,
@@ -141,5 +149,6 @@ function openVm(image: VmImage, pages: PageAllocator, rcu: Rcu, vmids: VmidAlloc
     pages,
     rcu,
     vmids,
+    steps,
   };
 }
