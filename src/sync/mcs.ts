@@ -10,63 +10,59 @@
  * its lock, so that locks may be released in any order without a node argument.
  */
 
-import { assert } from '../base/assert.ts';
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
 import { noteAcquired, noteReleased } from './lock-events.ts';
-import { LockNode, nodeLo } from './lock-nodes.ts';
+import {
+  firstNode,
+  loadNodeLock,
+  nextNode,
+  nodeAt,
+  nodeHi,
+  QueueNode,
+  storeNodeLock,
+} from './queue-node.ts';
 
-const SLOTS = 8;
-/** Words of a node: next (a reference, 0 = none), 1 = wait, and the lock's address (0 = free). */
-const NEXT = 0;
-const WAIT = 4;
-const LOCK = 8;
-
+/** Steps that are no programs are one attempt each. */
 export interface McsSteps {
   /** Queues the node; result in cpu.lo: the reference of the node before it, 0 = lock is ours. */
   enqueue(cpu: Cpu, hi: number, lo: number, self: number): Program;
-  /** Links behind `previous` and waits for the hand-over. */
-  wait(cpu: Cpu, self: number, previous: number): Program;
+  /** Links our node behind the one before it. */
+  link(cpu: Cpu, self: number, previous: number): boolean;
+  /** Performed once the node before ours has handed over. */
+  awaitTurn(cpu: Cpu, self: number): boolean;
   /** Result in cpu.lo: the successor's reference, 0 = the queue is empty and the lock free. */
   leave(cpu: Cpu, hi: number, lo: number, self: number): Program;
-  handOver(cpu: Cpu, next: number): Program;
-}
-
-function referenceOf(cpu: Cpu, slot: number): number {
-  return cpu.id * SLOTS + slot + 1;
-}
-
-function ownerOf(reference: number): number {
-  return Math.floor((reference - 1) / SLOTS);
-}
-
-function addressLo(cpu: Cpu, reference: number): number {
-  const slot = (reference - 1) % SLOTS;
-  return nodeLo(cpu, ownerOf(reference), LockNode.Mcs + slot * 64);
+  handOver(cpu: Cpu, next: number): boolean;
 }
 
 export const mcsSteps: McsSteps = {
   *enqueue(cpu, hi, lo, self) {
-    const node = addressLo(cpu, self);
+    const ownHi = cpu.perCpuHi(cpu.id);
+    const node = nodeAt(cpu, self);
     // One store for both words: wait = 1, next = none, before anybody can see the node.
-    while (!cpu.store64(cpu.perCpuHi(cpu.id), node, 1, 0, Order.Relaxed)) yield;
+    while (!cpu.store64(ownHi, node + QueueNode.Next, 1, 0, Order.Relaxed)) yield;
     while (!cpu.swap32(hi, lo, self, Order.AcquireRelease)) yield;
   },
 
-  *wait(cpu, self, previous) {
-    const ownHi = cpu.perCpuHi(cpu.id);
-    const previousHi = cpu.perCpuHi(ownerOf(previous));
-    const previousLo = addressLo(cpu, previous);
-    const node = addressLo(cpu, self);
-    while (!cpu.store32(previousHi, previousLo + NEXT, self, Order.Release)) yield;
-    while (!cpu.cond32(ownHi, node + WAIT, Condition.Equal, -1, 0, Order.Acquire)) yield;
-  },
+  link: (cpu, self, previous) =>
+    cpu.store32(nodeHi(cpu, previous), nodeAt(cpu, previous) + QueueNode.Next, self, Order.Release),
+
+  awaitTurn: (cpu, self) =>
+    cpu.cond32(
+      cpu.perCpuHi(cpu.id),
+      nodeAt(cpu, self) + QueueNode.Status,
+      Condition.Equal,
+      -1,
+      0,
+      Order.Acquire,
+    ),
 
   *leave(cpu, hi, lo, self) {
     const ownHi = cpu.perCpuHi(cpu.id);
-    const node = addressLo(cpu, self);
-    while (!cpu.load32(ownHi, node + NEXT, Order.Relaxed)) yield;
+    const next = nodeAt(cpu, self) + QueueNode.Next;
+    while (!cpu.load32(ownHi, next, Order.Relaxed)) yield;
     if (cpu.lo !== 0) return;
     while (!cpu.cas32(hi, lo, self, 0, Order.Release)) yield;
     if (cpu.ok) {
@@ -74,30 +70,12 @@ export const mcsSteps: McsSteps = {
       return;
     }
     // Somebody swapped the tail and has not linked itself yet.
-    while (!cpu.cond32(ownHi, node + NEXT, Condition.NotEqual, -1, 0, Order.Relaxed)) yield;
+    while (!cpu.cond32(ownHi, next, Condition.NotEqual, -1, 0, Order.Relaxed)) yield;
   },
 
-  *handOver(cpu, next) {
-    const nextHi = cpu.perCpuHi(ownerOf(next));
-    const node = addressLo(cpu, next);
-    while (!cpu.store32(nextHi, node + WAIT, 0, Order.Release)) yield;
-  },
+  handOver: (cpu, next) =>
+    cpu.store32(nodeHi(cpu, next), nodeAt(cpu, next) + QueueNode.Status, 0, Order.Release),
 };
-
-/** Result in cpu.ret: the slot whose node belongs to the lock at (hi, lo); (0, 0) = a free one. */
-function* findSlot(cpu: Cpu, hi: number, lo: number): Program {
-  const ownHi = cpu.perCpuHi(cpu.id);
-  for (let slot = 0; slot < SLOTS; slot++) {
-    const node = nodeLo(cpu, cpu.id, LockNode.Mcs + slot * 64);
-    while (!cpu.load64(ownHi, node + LOCK, Order.Relaxed)) yield;
-    if (cpu.lo === lo && cpu.hi === hi) {
-      cpu.ret = slot;
-      return;
-    }
-  }
-  assert(hi === 0, `cpu ${cpu.id} releases an MCS lock that it does not own`);
-  assert(false, `cpu ${cpu.id} owns ${SLOTS} MCS locks and asks for one more`);
-}
 
 export function makeMcsLock(steps: McsSteps = mcsSteps): Lock {
   return {
@@ -105,24 +83,34 @@ export function makeMcsLock(steps: McsSteps = mcsSteps): Lock {
     bytes: 4,
 
     *acquire(cpu, hi, lo) {
-      yield* findSlot(cpu, 0, 0);
-      const self = referenceOf(cpu, cpu.ret);
-      const node = addressLo(cpu, self);
-      while (!cpu.store64(cpu.perCpuHi(cpu.id), node + LOCK, hi, lo, Order.Relaxed)) yield;
+      let self = firstNode(cpu);
+      while (!loadNodeLock(cpu, self)) yield;
+      while (cpu.hi !== 0 || cpu.lo !== 0) {
+        self = nextNode(cpu, self, 0);
+        while (!loadNodeLock(cpu, self)) yield;
+      }
+      while (!storeNodeLock(cpu, self, hi, lo)) yield;
       yield* steps.enqueue(cpu, hi, lo, self);
       const previous = cpu.lo;
-      if (previous !== 0) yield* steps.wait(cpu, self, previous);
+      if (previous !== 0) {
+        while (!steps.link(cpu, self, previous)) yield;
+        while (!steps.awaitTurn(cpu, self)) yield;
+      }
       noteAcquired(cpu, hi, lo, previous !== 0);
     },
 
     *release(cpu, hi, lo) {
-      yield* findSlot(cpu, hi, lo);
-      const self = referenceOf(cpu, cpu.ret);
+      let self = firstNode(cpu);
+      while (!loadNodeLock(cpu, self)) yield;
+      while (cpu.hi !== hi || cpu.lo !== lo) {
+        self = nextNode(cpu, self, hi);
+        while (!loadNodeLock(cpu, self)) yield;
+      }
       noteReleased(cpu, hi, lo);
       yield* steps.leave(cpu, hi, lo, self);
-      if (cpu.lo !== 0) yield* steps.handOver(cpu, cpu.lo);
-      const node = addressLo(cpu, self);
-      while (!cpu.store64(cpu.perCpuHi(cpu.id), node + LOCK, 0, 0, Order.Relaxed)) yield;
+      const next = cpu.lo;
+      if (next !== 0) while (!steps.handOver(cpu, next)) yield;
+      while (!storeNodeLock(cpu, self, 0, 0)) yield;
     },
   };
 }

@@ -3,7 +3,7 @@
  */
 
 import type { Cpu } from '../../cpu/cpu.ts';
-import { Condition, Order } from '../../cpu/operations.ts';
+import { Order } from '../../cpu/operations.ts';
 import { clhSteps, makeClhLock } from '../../sync/clh.ts';
 import { LockNode, nodeLo } from '../../sync/lock-nodes.ts';
 import { makeMcsLock, mcsSteps } from '../../sync/mcs.ts';
@@ -73,13 +73,9 @@ export const QUEUE_LOCK_MUTANTS: readonly Mutant[] = [
     make: () =>
       makeMcsLock({
         ...mcsSteps,
-        *wait(cpu, self, previous) {
+        link(cpu, self, previous) {
           const previousHi = cpu.perCpuHi(ownerOf(previous));
-          const previousLo = mcsNodeLo(cpu, previous);
-          const ownHi = cpu.perCpuHi(cpu.id);
-          const wait = mcsNodeLo(cpu, self) + WAIT;
-          while (!cpu.store32(previousHi, previousLo, self, Order.Relaxed)) yield;
-          while (!cpu.cond32(ownHi, wait, Condition.Equal, -1, 0, Order.Acquire)) yield;
+          return cpu.store32(previousHi, mcsNodeLo(cpu, previous), self, Order.Relaxed);
         },
       }),
   }),
@@ -92,9 +88,9 @@ export const QUEUE_LOCK_MUTANTS: readonly Mutant[] = [
     make: () =>
       makeMcsLock({
         ...mcsSteps,
-        *handOver(cpu, next) {
+        handOver(cpu, next) {
           const wait = mcsNodeLo(cpu, next) + WAIT;
-          while (!cpu.store32(cpu.perCpuHi(ownerOf(next)), wait, 0, Order.Relaxed)) yield;
+          return cpu.store32(cpu.perCpuHi(ownerOf(next)), wait, 0, Order.Relaxed);
         },
       }),
   }),
