@@ -14,6 +14,11 @@ export interface Lock {
   readonly name: string;
   /** Bytes of the lock's own memory. */
   readonly bytes: number;
+  /** What `init` allocates beside it, for each CPU and each NUMA node of the machine. */
+  readonly bytesPerCpu?: number;
+  readonly bytesPerNode?: number;
+  /** Works for so many CPUs only. */
+  readonly cpusMax?: number;
   /**
    * First contents, if all zero is not the unlocked state. `physical` = the lock's physical
    * address.
@@ -39,4 +44,6 @@ export interface LockFacts {
   readonly readers: 'none' | 'shared line' | 'per CPU' | 'no writes';
   /** Line transfers per hand-over under contention, n waiters. */
   readonly transfers: string;
+  /** Waiters may sleep: not for interrupt handlers. */
+  readonly sleeps?: boolean;
 }
