@@ -1,0 +1,211 @@
+/**
+ * The kernel's mutex: an owner word with flags, optimistic spinning behind an MCS queue, a FIFO
+ * list of sleepers, and hand-off to a first waiter that was robbed.
+ * Source: kernel/locking/mutex.c (v5.10 and later): __mutex_lock_common, __mutex_trylock_common,
+ * mutex_optimistic_spin, __mutex_unlock_slowpath, __mutex_handoff.
+ * Invariants: only the owner, or whom PICKUP names, has its number in the owner word; WAITERS is
+ * set while anybody is on the list, so that the owner's fast release fails; a waiter looks at the
+ * owner word between joining the list and going to sleep.
+ * Line transfers per hand-over: 3 to 4 while spinners wait (the word, the spin queue's nodes); with
+ * sleepers 6 and more, and the wake-up.
+ * Deviations: mutex-layout.ts names some; a spinner gives up when its time slice is over
+ * (need_resched), but an owner counts as running even while it sleeps for something else.
+ */
+
+import { PS_PER_MS } from '../base/units.ts';
+import type { Cpu, Program } from '../cpu/cpu.ts';
+import { Condition, Order } from '../cpu/operations.ts';
+import type { Lock } from './lock.ts';
+import { noteAcquired, noteReleased } from './lock-events.ts';
+import {
+  addMutexWaiter,
+  MUTEX_BYTES,
+  MUTEX_FLAGS,
+  MUTEX_HANDOFF,
+  MUTEX_PICKUP,
+  MUTEX_WAITERS,
+  MutexField,
+  mutexTask,
+  removeMutexWaiter,
+} from './mutex-layout.ts';
+import { lockSpinQueue, unlockSpinQueue } from './optimistic-spin-queue.ts';
+import { queuedSpinLock, queuedSpinUnlock } from './qspinlock.ts';
+import { sleepUntilWoken } from './sleep.ts';
+
+/** sysctl_sched_base_slice. */
+const TIME_SLICE_PS = 3 * PS_PER_MS;
+
+/** Steps that are no programs are one attempt each. */
+export interface MutexSteps {
+  /** Result in cpu.ok, and in cpu.lo the owner word before. */
+  takeFree(cpu: Cpu, hi: number, lo: number): boolean;
+  /** Result in cpu.ok: nobody waited, and the lock is free. */
+  leaveFast(cpu: Cpu, hi: number, lo: number): boolean;
+  /** Result in cpu.ret: 1 = the lock is ours. null: never spin. */
+  spin: ((cpu: Cpu, hi: number, lo: number) => Program) | null;
+  /** On the list already: looks once more before going to sleep; result in cpu.ret: 1 = ours. */
+  tryBeforeSleep(cpu: Cpu, hi: number, lo: number): Program;
+  /** After a wake-up: takes the lock, or asks for it if `first`; result in cpu.ret: 1 = ours. */
+  tryAfterSleep(cpu: Cpu, hi: number, lo: number, first: boolean): Program;
+  /** Somebody waits, or has asked for a hand-off: releases and wakes. */
+  leaveSlow(cpu: Cpu, hi: number, lo: number): Program;
+}
+
+/** __mutex_trylock_common; result in cpu.ret: 1 = ours, cpu.lo = the owner word before. */
+export function* tryMutex(cpu: Cpu, hi: number, lo: number, asks: boolean): Program {
+  const self = mutexTask(cpu.id);
+  while (!cpu.load32(hi, lo + MutexField.Owner, Order.Relaxed)) yield;
+  cpu.ret = 0;
+  for (;;) {
+    const word = cpu.lo;
+    const task = word & ~MUTEX_FLAGS;
+    let fresh = word;
+    if (task === 0) fresh = self | word;
+    else if ((word & MUTEX_PICKUP) !== 0) {
+      if (task !== self) return;
+      fresh = word & ~MUTEX_PICKUP;
+    } else if (!asks || (word & MUTEX_HANDOFF) !== 0) return;
+    else fresh = word | MUTEX_HANDOFF;
+    while (!cpu.cas32(hi, lo + MutexField.Owner, word, fresh, Order.Acquire)) yield;
+    if (!cpu.ok) continue;
+    cpu.ret = (fresh & ~MUTEX_FLAGS) === self ? 1 : 0;
+    return;
+  }
+}
+
+/** The loop of mutex_optimistic_spin; result in cpu.ret: 1 = ours, 0 = the time slice is over. */
+function* spinOnOwner(cpu: Cpu, hi: number, lo: number): Program {
+  const deadline = cpu.deadline(TIME_SLICE_PS);
+  const at = lo + MutexField.Owner;
+  for (;;) {
+    yield* tryMutex(cpu, hi, lo, false);
+    if (cpu.ret === 1) return;
+    const owner = cpu.lo;
+    while (!cpu.cond32Until(hi, at, Condition.NotEqual, -1, owner, deadline, Order.Relaxed)) yield;
+    if (!cpu.ok) return;
+  }
+}
+
+/** mutex_optimistic_spin of a CPU that isn't on the list. */
+export function* spinForMutex(cpu: Cpu, hi: number, lo: number): Program {
+  yield* lockSpinQueue(cpu, hi, lo + MutexField.SpinQueue);
+  yield* spinOnOwner(cpu, hi, lo);
+  const taken = cpu.ret;
+  yield* unlockSpinQueue(cpu, hi, lo + MutexField.SpinQueue);
+  cpu.ret = taken;
+}
+
+/** Clears the owner, or gives the lock to the first waiter; result in cpu.lo: the word before. */
+export function* clearMutexOwner(cpu: Cpu, hi: number, lo: number): Program {
+  while (!cpu.load32(hi, lo + MutexField.Owner, Order.Relaxed)) yield;
+  for (;;) {
+    const word = cpu.lo;
+    if ((word & MUTEX_HANDOFF) !== 0) return;
+    const flags = word & MUTEX_FLAGS;
+    while (!cpu.cas32(hi, lo + MutexField.Owner, word, flags, Order.Release)) yield;
+    if (cpu.ok) return;
+  }
+}
+
+/** Wakes the first waiter; `word`, the owner word, says whether it gets the lock as well. */
+export function* wakeMutexWaiter(cpu: Cpu, hi: number, lo: number, word: number): Program {
+  yield* queuedSpinLock(cpu, hi, lo + MutexField.WaitLock);
+  while (!cpu.load32(hi, lo + MutexField.First, Order.Relaxed)) yield;
+  const first = cpu.lo;
+  if ((word & MUTEX_HANDOFF) !== 0) yield* handOff(cpu, hi, lo, first);
+  while (!queuedSpinUnlock(cpu, hi, lo + MutexField.WaitLock)) yield;
+  if (first !== 0) while (!cpu.wake(first - 1)) yield;
+}
+
+/** __mutex_handoff. */
+function* handOff(cpu: Cpu, hi: number, lo: number, first: number): Program {
+  while (!cpu.load32(hi, lo + MutexField.Owner, Order.Relaxed)) yield;
+  do {
+    const word = cpu.lo;
+    let fresh = word & MUTEX_WAITERS;
+    if (first !== 0) fresh |= mutexTask(first - 1) | MUTEX_PICKUP;
+    while (!cpu.cas32(hi, lo + MutexField.Owner, word, fresh, Order.Release)) yield;
+  } while (!cpu.ok);
+}
+
+export const mutexSteps: MutexSteps = {
+  takeFree: (cpu, hi, lo) =>
+    cpu.cas32(hi, lo + MutexField.Owner, 0, mutexTask(cpu.id), Order.Acquire),
+
+  leaveFast: (cpu, hi, lo) =>
+    cpu.cas32(hi, lo + MutexField.Owner, mutexTask(cpu.id), 0, Order.Release),
+
+  spin: spinForMutex,
+
+  tryBeforeSleep: (cpu, hi, lo) => tryMutex(cpu, hi, lo, false),
+
+  tryAfterSleep: tryMutex,
+
+  *leaveSlow(cpu, hi, lo) {
+    yield* clearMutexOwner(cpu, hi, lo);
+    const word = cpu.lo;
+    if ((word & (MUTEX_WAITERS | MUTEX_HANDOFF)) === 0) return;
+    yield* wakeMutexWaiter(cpu, hi, lo, word);
+  },
+};
+
+/** No optimistic spinning (CONFIG_MUTEX_SPIN_ON_OWNER=n). */
+export const sleepingMutexSteps: MutexSteps = { ...mutexSteps, spin: null };
+
+/** __mutex_lock_common after the fast path failed. */
+function* slowPath(cpu: Cpu, hi: number, lo: number, steps: MutexSteps): Program {
+  yield* tryMutex(cpu, hi, lo, false);
+  if (cpu.ret === 1) return;
+  if (steps.spin !== null) {
+    yield* steps.spin(cpu, hi, lo);
+    if (cpu.ret === 1) return;
+  }
+  yield* queuedSpinLock(cpu, hi, lo + MutexField.WaitLock);
+  yield* tryMutex(cpu, hi, lo, false);
+  if (cpu.ret === 0) yield* waitOnList(cpu, hi, lo, steps);
+  while (!queuedSpinUnlock(cpu, hi, lo + MutexField.WaitLock)) yield;
+}
+
+/** Sleeps until the lock is ours; wait_lock is held on entry and at the end. */
+function* waitOnList(cpu: Cpu, hi: number, lo: number, steps: MutexSteps): Program {
+  yield* addMutexWaiter(cpu, hi, lo);
+  if (cpu.ret === 1) {
+    while (!cpu.set32(hi, lo + MutexField.Owner, MUTEX_WAITERS, Order.Relaxed)) yield;
+  }
+  for (;;) {
+    yield* steps.tryBeforeSleep(cpu, hi, lo);
+    if (cpu.ret === 1) break;
+    while (!queuedSpinUnlock(cpu, hi, lo + MutexField.WaitLock)) yield;
+    yield* sleepUntilWoken(cpu);
+    while (!cpu.load32(hi, lo + MutexField.First, Order.Relaxed)) yield;
+    const first = cpu.lo === cpu.id + 1;
+    yield* steps.tryAfterSleep(cpu, hi, lo, first);
+    if (cpu.ret === 0 && first && steps.spin !== null) yield* spinOnOwner(cpu, hi, lo);
+    const taken = cpu.ret === 1;
+    yield* queuedSpinLock(cpu, hi, lo + MutexField.WaitLock);
+    if (taken) break;
+  }
+  yield* removeMutexWaiter(cpu, hi, lo);
+  if (cpu.ret === 0) return;
+  while (!cpu.clear32(hi, lo + MutexField.Owner, MUTEX_FLAGS, Order.Relaxed)) yield;
+}
+
+export function makeMutex(steps: MutexSteps = mutexSteps, name = 'mutex'): Lock {
+  return {
+    name,
+    bytes: MUTEX_BYTES,
+
+    *acquire(cpu, hi, lo) {
+      while (!steps.takeFree(cpu, hi, lo)) yield;
+      const contended = !cpu.ok;
+      if (contended) yield slowPath(cpu, hi, lo, steps);
+      noteAcquired(cpu, hi, lo, contended);
+    },
+
+    *release(cpu, hi, lo) {
+      noteReleased(cpu, hi, lo);
+      while (!steps.leaveFast(cpu, hi, lo)) yield;
+      if (!cpu.ok) yield steps.leaveSlow(cpu, hi, lo);
+    },
+  };
+}
