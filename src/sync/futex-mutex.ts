@@ -1,0 +1,64 @@
+/**
+ * A user-space mutex over futex(2), three states: 0 free, 1 owned, 2 owned and somebody may sleep.
+ * Source: U. Drepper, "Futexes Are Tricky", 2011, section 6 (mutex2); glibc's lowlevellock.
+ * Invariant: a task that sleeps, or is about to, has set the word to 2, and whoever takes the lock
+ * after having waited leaves it at 2, so that its release wakes.
+ * Line transfers per hand-over: 3 and a wake-up per sleeper (the word; the bucket's line twice).
+ * Deviation: a CPU runs one task, so a system call costs no mode switch, only what it does.
+ */
+
+import type { Cpu, Program } from '../cpu/cpu.ts';
+import { Order } from '../cpu/operations.ts';
+import { futexWait, futexWake } from './futex.ts';
+import type { Lock } from './lock.ts';
+import { noteAcquired, noteReleased } from './lock-events.ts';
+
+const FREE = 0;
+const OWNED = 1;
+const SLEEPERS = 2;
+
+/** Steps that are no programs are one attempt each. */
+export interface FutexMutexSteps {
+  /** Result in cpu.ok, and in cpu.lo the word before. */
+  takeFree(cpu: Cpu, hi: number, lo: number): boolean;
+  /** Says that somebody may sleep, and takes the lock if it is free; result in cpu.lo. */
+  takeSlow(cpu: Cpu, hi: number, lo: number): boolean;
+  wait(cpu: Cpu, hi: number, lo: number): Program;
+  /** Result in cpu.lo: the word before. */
+  leave(cpu: Cpu, hi: number, lo: number): boolean;
+  wake(cpu: Cpu, hi: number, lo: number): Program;
+}
+
+export const futexMutexSteps: FutexMutexSteps = {
+  takeFree: (cpu, hi, lo) => cpu.cas32(hi, lo, FREE, OWNED, Order.Acquire),
+  takeSlow: (cpu, hi, lo) => cpu.swap32(hi, lo, SLEEPERS, Order.Acquire),
+  wait: (cpu, hi, lo) => futexWait(cpu, hi, lo, SLEEPERS),
+  leave: (cpu, hi, lo) => cpu.swap32(hi, lo, FREE, Order.Release),
+  wake: (cpu, hi, lo) => futexWake(cpu, hi, lo, 1),
+};
+
+export function makeFutexMutex(steps: FutexMutexSteps = futexMutexSteps): Lock {
+  return {
+    name: 'futex',
+    bytes: 4,
+
+    *acquire(cpu, hi, lo) {
+      while (!steps.takeFree(cpu, hi, lo)) yield;
+      const contended = !cpu.ok;
+      if (contended) {
+        if (cpu.lo !== SLEEPERS) while (!steps.takeSlow(cpu, hi, lo)) yield;
+        while (cpu.lo !== FREE) {
+          yield* steps.wait(cpu, hi, lo);
+          while (!steps.takeSlow(cpu, hi, lo)) yield;
+        }
+      }
+      noteAcquired(cpu, hi, lo, contended);
+    },
+
+    *release(cpu, hi, lo) {
+      noteReleased(cpu, hi, lo);
+      while (!steps.leave(cpu, hi, lo)) yield;
+      if (cpu.lo === SLEEPERS) yield* steps.wake(cpu, hi, lo);
+    },
+  };
+}
