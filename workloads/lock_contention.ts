@@ -70,6 +70,11 @@ function planOf(context: WorkloadContext, lockOf: LockOf): Plan {
   if (readersPercent > 0 && !isReadWriteLock(lock)) {
     throw new UserError(`readers: ${lock.name} has no read side; choose a reader-writer lock`);
   }
+  const { cpusMax } = lock;
+  const cpus = context.placement.cpus.length;
+  if (cpusMax !== undefined && cpus > cpusMax) {
+    throw new UserError(`lock ${lock.name} is for ${cpusMax} CPUs, not ${cpus}; use -c ${cpusMax}`);
+  }
   return {
     lock,
     acquisitions: numberOf(parameters, 'acquisitions'),
@@ -239,8 +244,11 @@ function contentionOf(lockOf: LockOf): Contention {
   return {
     backedBytes: (context) => {
       const plan = planOf(context, lockOf);
-      const perLock = Math.max(plan.lock.bytes, 4) + (4 + plan.lines) * LINE_BYTES + 256;
-      return MIB + 64 * 1024 + numberOf(context.parameters, 'locks') * perLock;
+      const { bytes, bytesPerCpu = 0, bytesPerNode = 0 } = plan.lock;
+      const { cpuCount, nodeCount } = context.machine;
+      const perLock = Math.max(bytes, 4) + (4 + plan.lines) * LINE_BYTES + 256;
+      const beside = cpuCount * bytesPerCpu + nodeCount * bytesPerNode;
+      return MIB + 64 * 1024 + numberOf(context.parameters, 'locks') * (perLock + beside);
     },
     operations: (context) => context.placement.cpus.length * planOf(context, lockOf).acquisitions,
     boot: (memory, context) => boot(memory, context, planOf(context, lockOf)),

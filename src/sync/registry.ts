@@ -12,6 +12,7 @@ import { makeMcsLock } from './mcs.ts';
 import { makePercpuSemaphore } from './percpu-rwsem.ts';
 import { makeQueuedReadWriteLock } from './qrwlock.ts';
 import { makeQueuedSpinlock } from './qspinlock.ts';
+import { EXCLUSIVE_LOCKS } from './registry-exclusive.ts';
 import { makeReadWriteSemaphore, sleepingRwsemSteps } from './rwsem.ts';
 import { makeSequenceLock } from './seqcount.ts';
 import { makeSimpleReadWriteLock } from './simple-rwlock.ts';
@@ -43,7 +44,7 @@ function readWrite(
   make: () => ReadWriteLock,
   description: string,
   source: string,
-  shape: Pick<LockFacts, 'fair' | 'queue' | 'readers'>,
+  shape: Pick<LockFacts, 'fair' | 'queue' | 'readers' | 'sleeps'>,
   transfers: string,
 ): RegisteredLock {
   const facts = { description, source, numaAware: false, transfers };
@@ -121,6 +122,7 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     true,
     '3 to 4, and one per reader that looks',
   ),
+  ...EXCLUSIVE_LOCKS,
   qrwlock: readWrite(
     () => makeQueuedReadWriteLock(),
     "the kernel's rwlock: one count, a queue for whoever has to wait",
@@ -132,14 +134,14 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     () => makeReadWriteSemaphore(),
     'rw_semaphore: sleeps, writers spin optimistically',
     'kernel/locking/rwsem.c',
-    { ...SHARED, fair: false },
+    { ...SHARED, fair: false, sleeps: true },
     '4 per read, 6 and a wake-up per sleeper',
   ),
   'rwsem-nospin': readWrite(
     () => makeReadWriteSemaphore(sleepingRwsemSteps, 'rwsem-nospin'),
     'rw_semaphore without optimistic spinning',
     'kernel/locking/rwsem.c, CONFIG_RWSEM_SPIN_ON_OWNER=n',
-    { ...SHARED, fair: false },
+    { ...SHARED, fair: false, sleeps: true },
     '4 per read, 6 and a wake-up per sleeper',
   ),
   'simple-rwlock': readWrite(
@@ -153,7 +155,7 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     () => makePercpuSemaphore(),
     'percpu_rw_semaphore: readers count per CPU, a writer waits a grace period',
     'kernel/locking/percpu-rwsem.c',
-    { fair: false, queue: true, readers: 'per CPU' },
+    { fair: false, queue: true, readers: 'per CPU', sleeps: true },
     '0 per read without writers; all CPUs three times per write',
   ),
   'bravo-qrwlock': readWrite(

@@ -4,7 +4,11 @@ import { hostConformance } from './host-adapter.ts';
 import { describeLocks } from './lock-suite.ts';
 
 describeLocks(hostConformance, {
-  locks: ['ticket', 'mcs', 'qspinlock', 'qrwlock', 'rwsem'],
+  locks: [
+    ...['ticket', 'mcs', 'qspinlock', 'qrwlock', 'rwsem'],
+    ...['anderson', 'k42', 'hemlock', 'twa', 'cna', 'cohort', 'hclh', 'hmcs'],
+    ...['mutex', 'mutex-nospin', 'futex', 'rtmutex', 'peterson', 'dekker'],
+  ],
   seeds: 1,
   cpuCounts: [2, 4],
   rounds: 300,

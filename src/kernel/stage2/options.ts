@@ -37,11 +37,16 @@ export interface Stage2Options {
 }
 
 /**
- * The kernels' names first, then every registered lock (readers of a spinlock exclude each other).
+ * The kernels' names first, then every registered lock that any number of CPUs can take (readers of
+ * a spinlock exclude each other).
  */
 export const MMU_LOCKS: readonly string[] = [
-  ...new Set(['qrwlock', 'spinlock', ...LOCK_NAMES.filter((name) => name !== 'none')]),
+  ...new Set(['qrwlock', 'spinlock', ...LOCK_NAMES.filter(isForMany)]),
 ];
+
+function isForMany(name: string): boolean {
+  return name !== 'none' && LOCKS[name]!.make().cpusMax === undefined;
+}
 
 const MMU_LOCK_FOLLOWS: Readonly<Record<string, string>> = {
   ...Object.fromEntries(

@@ -15,13 +15,20 @@ describe('lock_contention', () => {
   for (const lock of Object.keys(LOCKS).filter((name) => name !== 'none')) {
     it(`ends and is exclusive with ${lock}`, () => {
       const assignments = { lock, acquisitions: '40', warmUp: '3', lines: '2' };
-      const { facts, report } = runOnStepEngine(lockContention, { assignments, seed: 3 });
+      const cpus = LOCKS[lock]!.make().cpusMax === undefined ? [0, 1, 2, 3] : [1, 3];
+      const { facts, report } = runOnStepEngine(lockContention, { assignments, seed: 3, cpus });
       const perCpu = facts.countersOfCpu['operations']!;
       expect(Math.max(...perCpu)).toBe(40);
       expect(report).toContain('contentions');
       expect(report).toContain("Jain's fairness index");
     });
   }
+
+  it('refuses more CPUs than a lock is for', () => {
+    expect(() => runOnStepEngine(lockContention, { assignments: { lock: 'dekker' } })).toThrow(
+      /lock dekker is for 2 CPUs, not 4; use -c 2/,
+    );
+  });
 
   it('finds critical sections that overlapped', () => {
     const run = (seed: number): void => {
