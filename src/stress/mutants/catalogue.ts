@@ -9,6 +9,7 @@ import { PROGRAM_MUTANTS } from './programs.ts';
 import { QSPINLOCK_MUTANTS } from './qspinlock.ts';
 import { QUEUE_LOCK_MUTANTS } from './queue-locks.ts';
 import { READ_WRITE_MUTANTS } from './read-write.ts';
+import { RECLAMATION_MUTANTS } from './reclamation.ts';
 import { SEQUENCE_MUTANTS } from './sequences.ts';
 import { SPINLOCK_MUTANTS } from './spinlocks.ts';
 
@@ -19,6 +20,7 @@ const ALL: readonly Mutant[] = [
   ...READ_WRITE_MUTANTS,
   ...PROGRAM_MUTANTS,
   ...SEQUENCE_MUTANTS,
+  ...RECLAMATION_MUTANTS,
 ];
 
 export const MUTANTS: readonly Mutant[] = [...ALL].sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -3,14 +3,18 @@
  */
 
 import type { Cpu } from '../../cpu/cpu.ts';
-import { Order } from '../../cpu/operations.ts';
+import { Condition, Fence, Order } from '../../cpu/operations.ts';
 import { type BravoSteps, bravoSteps, makeBravoLock } from '../../sync/bravo.ts';
 import type { Lock } from '../../sync/lock.ts';
 import { LockNode, nodeLo } from '../../sync/lock-nodes.ts';
+import { makePercpuSemaphore, percpuSemaphoreSteps } from '../../sync/percpu-rwsem.ts';
 import { makeQueuedReadWriteLock, queuedReadWriteSteps } from '../../sync/qrwlock.ts';
+import { makeReadWriteSemaphore, rwsemSteps } from '../../sync/rwsem.ts';
+import { Waiter, waiterHi, waiterLo } from '../../sync/rwsem-layout.ts';
 import type { Mutant } from '../mutant.ts';
 import { EXCLUSION } from '../oracles/exclusion.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
+import { STARVATION } from '../oracles/starvation.ts';
 import { TORN_READ } from '../oracles/torn-read.ts';
 import { mutatedLock } from './mutated-lock.ts';
 
@@ -101,6 +105,57 @@ export const READ_WRITE_MUTANTS: readonly Mutant[] = [
           if (cpu.lo !== 0) return;
           while (!cpu.swap64(own, at, 0, 0, Order.Release)) yield;
           cpu.ret = -1;
+        },
+      }),
+  }),
+  mutatedLock({
+    id: 'M27',
+    name: 'rw-writer-starve',
+    change: 'readers do not queue behind a writer that waits',
+    model: 'sc',
+    oracles: [STARVATION],
+    parts: ['read', 'read', 'read', 'read', 'read', 'read', 'read', 'write'],
+    size: { cpus: 3, operations: 6 },
+    bypasses: 4,
+    make: () =>
+      makeQueuedReadWriteLock({
+        ...queuedReadWriteSteps,
+        *waitReader(cpu, hi, lo) {
+          while (!cpu.cond32(hi, lo, Condition.Equal, 0xff, 0, Order.Acquire)) yield;
+        },
+      }),
+  }),
+  mutatedLock({
+    id: 'M29',
+    name: 'percpu-rwsem-no-gp',
+    change: 'the writer does not wait for readers that have not seen it',
+    model: 'sc',
+    oracles: NOT_ALONE,
+    ...PAIR,
+    make: () =>
+      makePercpuSemaphore({
+        ...percpuSemaphoreSteps,
+        *waitGracePeriod(cpu) {
+          while (!cpu.fence(Fence.DmbIsh)) yield;
+        },
+      }),
+  }),
+  mutatedLock({
+    id: 'M33',
+    name: 'rwsem-no-acquire',
+    change: 'a woken reader reads that it was granted the lock by a relaxed load',
+    model: 'needs armv8',
+    oracles: [],
+    make: () =>
+      makeReadWriteSemaphore({
+        ...rwsemSteps,
+        *sleepReader(cpu) {
+          const waiting = waiterLo(cpu, cpu.id) + Waiter.Waiting;
+          for (;;) {
+            while (!cpu.load32(waiterHi(cpu, cpu.id), waiting, Order.Relaxed)) yield;
+            if (cpu.lo === 0) return;
+            while (!cpu.idle()) yield;
+          }
         },
       }),
   }),

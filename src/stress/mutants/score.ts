@@ -8,11 +8,12 @@
 
 import type { MemoryModel } from '../../engine/explore/execution.ts';
 import { runSchedule } from '../../engine/explore/run-schedule.ts';
+import { RandomWalk } from '../../engine/explore/strategies/random.ts';
 import type { Strategy } from '../../engine/explore/strategy.ts';
 import type { Mutant } from '../mutant.ts';
 import { observeExplorer } from '../oracles/all.ts';
 import { type OpenTarget, openTarget } from '../run-target.ts';
-import { STRATEGIES } from './score-strategies.ts';
+import { STRATEGIES, stepLimitOf, strategyOptions } from './score-strategies.ts';
 
 /** Of a strategy that found the mutant with most of its seeds. */
 export interface Kill {
@@ -40,9 +41,12 @@ export interface MutantScore {
 }
 
 const SEEDS = 3;
-/** Schedules per seed and strategy. */
-const KILL_BUDGET = 3000;
-const SILENT_BUDGET = 2000;
+/** Random walks that tell how long a schedule is: a mutant may cut some short. */
+const TRIALS = 5;
+/** Schedules per seed and strategy: first for all, then for what no strategy has found. */
+const KILL_BUDGETS = [200, 6000] as const;
+/** Per strategy and model. */
+const SILENT_BUDGET = 1000;
 
 export function scoreMutant(mutant: Mutant): MutantScore {
   const startMs = performance.now();
@@ -60,49 +64,66 @@ export function scoreMutant(mutant: Mutant): MutantScore {
 
 type Outcome = Pick<MutantScore, 'verdict' | 'kills' | 'said' | 'schedules'>;
 
-/** Every strategy, every seed, until found. */
 function hunt(mutant: Mutant): Outcome {
-  const memoryModel: MemoryModel = mutant.model === 'tso' ? 'tso' : 'sc';
-  const open = openMutant(mutant, memoryModel);
-  const kills: Kill[] = [];
-  let said = '';
-  let schedules = 0;
+  const model: MemoryModel = mutant.model === 'tso' ? 'tso' : 'sc';
+  const { open, expected } = openMutant(mutant, model);
+  const hunted: Hunted = { kills: [], said: '', schedules: 0 };
+  for (const budget of KILL_BUDGETS) {
+    if (hunted.kills.length === 0) huntWithin(mutant, open, expected, budget, hunted);
+  }
+  const kills = hunted.kills.sort((a, b) => a.schedules - b.schedules);
+  const { said, schedules } = hunted;
+  if (said !== '') return { verdict: 'wrong oracle', kills, said, schedules };
+  if (kills.length === 0) return { verdict: 'missed', kills, said, schedules };
+  if (model === 'sc') return { verdict: 'killed', kills, said, schedules };
+  // A mutant of store buffers must not show without them.
+  const early = listen(mutant, ['sc']);
+  const all = schedules + early.schedules;
+  if (early.verdict === 'alarm') return { ...early, kills, schedules: all };
+  return { verdict: 'killed', kills, said, schedules: all };
+}
+
+interface Hunted {
+  readonly kills: Kill[];
+  said: string;
+  schedules: number;
+}
+
+/** Every strategy, every seed, until found or out of budget. */
+function huntWithin(
+  mutant: Mutant,
+  open: OpenTarget,
+  expected: number,
+  budget: number,
+  hunted: Hunted,
+): void {
   for (const { name, make } of STRATEGIES) {
     const counts: number[] = [];
     let oracle = '';
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const found = search(open, make(seed), KILL_BUDGET);
-      schedules += found.schedules;
+      const found = search(open, make(strategyOptions(seed, expected)), budget);
+      hunted.schedules += found.schedules;
       if (found.oracle === '') continue;
       if (!mutant.oracles.includes(found.oracle)) {
-        said = `${found.oracle}: ${found.text}`;
+        hunted.said = `${found.oracle}: ${found.text}`;
         continue;
       }
       counts.push(found.schedules);
       oracle = found.oracle;
     }
     if (counts.length * 2 > SEEDS) {
-      kills.push({ strategy: name, oracle, schedules: medianOf(counts, SEEDS) });
+      hunted.kills.push({ strategy: name, oracle, schedules: medianOf(counts, SEEDS) });
     }
   }
-  kills.sort((a, b) => a.schedules - b.schedules);
-  if (said !== '') return { verdict: 'wrong oracle', kills, said, schedules };
-  // A mutant of store buffers must not show without them.
-  if (memoryModel === 'tso') {
-    const { verdict, said: early, schedules: more } = listen(mutant, ['sc']);
-    if (verdict === 'alarm') return { verdict, kills, said: early, schedules: schedules + more };
-    schedules += more;
-  }
-  return { verdict: kills.length > 0 ? 'killed' : 'missed', kills, said, schedules };
 }
 
 /** Nobody may say anything, whatever the strategy and the model. */
 function listen(mutant: Mutant, models: readonly MemoryModel[] = ['sc', 'tso']): Outcome {
   let schedules = 0;
   for (const model of models) {
-    const open = openMutant(mutant, model);
+    const { open, expected } = openMutant(mutant, model);
     for (const { make } of STRATEGIES) {
-      const found = search(open, make(1), SILENT_BUDGET);
+      const found = search(open, make(strategyOptions(1, expected)), SILENT_BUDGET);
       schedules += found.schedules;
       if (found.oracle === '') continue;
       const said = `${model}: ${found.oracle}: ${found.text}`;
@@ -112,13 +133,23 @@ function listen(mutant: Mutant, models: readonly MemoryModel[] = ['sc', 'tso']):
   return { verdict: 'silent', kills: [], said: '', schedules };
 }
 
-function openMutant(mutant: Mutant, model: MemoryModel): OpenTarget {
+/** Its target, and the steps of a usual schedule: those of the first random walks. */
+function openMutant(mutant: Mutant, model: MemoryModel): { open: OpenTarget; expected: number } {
   const target = mutant.make();
-  return openTarget(target, target.usual, {
-    model,
-    seed: 1,
-    observe: (explorer) => observeExplorer(explorer, target),
-  });
+  const open = (stepLimit?: number): OpenTarget =>
+    openTarget(target, target.usual, {
+      model,
+      seed: 1,
+      ...(stepLimit === undefined ? {} : { stepLimit }),
+      observe: (explorer) => observeExplorer(explorer, target),
+    });
+  const trial = open();
+  let expected = 1;
+  for (let schedule = 0; schedule < TRIALS; schedule++) {
+    const { steps } = runSchedule(trial.explorer, new RandomWalk(0), schedule);
+    expected = Math.max(expected, steps);
+  }
+  return { open: open(stepLimitOf(expected)), expected };
 }
 
 interface Found {

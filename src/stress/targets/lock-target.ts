@@ -11,7 +11,6 @@
 import { assert } from '../../base/assert.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { EventKind } from '../../cpu/operations.ts';
-import { PER_CPU_BYTES } from '../../cpu/per-cpu.ts';
 import type { BootMemory } from '../../memory/boot.ts';
 import { type Address, toLinear } from '../../memory/physical-address.ts';
 import type { Lock, ReadWriteLock } from '../../sync/lock.ts';
@@ -19,7 +18,7 @@ import { CONTENDED, TWO_WAITERS } from '../oracles/contention.ts';
 import { checkCount } from '../oracles/lost-update.ts';
 import type { Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
 import { type Guarded, readSection, writeSection } from './critical-section.ts';
-import { stressMachine } from './stress-machine.ts';
+import { shapeOf } from './target-shape.ts';
 
 export type LockPart =
   | 'write'
@@ -72,8 +71,7 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
       { name: CONTENDED, leastCpus: 2, leastOperations: 1 },
       { name: TWO_WAITERS, leastCpus: 3, leastOperations: 1 },
     ],
-    ...shapeOf(usual.cpus),
-    resized: shapeOf,
+    ...shapeOf(usual.cpus, ROOM_BYTES),
     ...(options.bypasses === undefined ? {} : { bypasses: options.bypasses }),
     boot: (memory) => bootLocks(memory, make()),
     program: (cpu, image, size, report) =>
@@ -95,11 +93,6 @@ function partsOf(lock: Lock): readonly LockPart[] {
   if ('acquireRead' in lock) parts.push('read');
   if ('tryAcquire' in lock) parts.push('try');
   return parts.length > 1 ? parts : ['write', 'nested'];
-}
-
-function shapeOf(cpus: number): Pick<StressTarget, 'machine' | 'backedBytes'> {
-  const machine = stressMachine(cpus);
-  return { machine, backedBytes: Math.ceil(cpus / 2) * PER_CPU_BYTES + ROOM_BYTES };
 }
 
 function bootLocks(memory: BootMemory, lock: Lock): StressImage {

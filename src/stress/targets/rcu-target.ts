@@ -8,13 +8,12 @@
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { EventKind, Order } from '../../cpu/operations.ts';
-import { PER_CPU_BYTES } from '../../cpu/per-cpu.ts';
 import { rcuExitIdle, rcuQuiescent, rcuReadLock, rcuReadUnlock } from '../../kernel/base/rcu.ts';
 import { bootRcu, Rcu, type RcuImage } from '../../kernel/base/rcu-callbacks.ts';
 import { toLinear } from '../../memory/physical-address.ts';
 import { checkEqual } from '../oracles/torn-read.ts';
 import type { Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
-import { stressMachine } from './stress-machine.ts';
+import { shapeOf } from './target-shape.ts';
 
 const HEAD = 16;
 const OBJECT_BYTES = 64;
@@ -45,8 +44,7 @@ export function rcuTarget(steps: RcuSteps = rcuTargetSteps, name = 'rcu'): Stres
       { name: 'object freed', leastCpus: 2, leastOperations: 1 },
       { name: 'reader saw a new object', leastCpus: 2, leastOperations: 1 },
     ],
-    ...shapeOf(2),
-    resized: shapeOf,
+    ...shapeOf(2, ROOM_BYTES),
     boot(memory, size) {
       const pointer = memory.allocateNamed('pointer', 0, OBJECT_BYTES);
       const bytes = (size.operations + 1) * OBJECT_BYTES;
@@ -71,17 +69,13 @@ export function rcuTarget(steps: RcuSteps = rcuTargetSteps, name = 'rcu'): Stres
   };
 }
 
-function shapeOf(cpus: number): Pick<StressTarget, 'machine' | 'backedBytes'> {
-  const backedBytes = Math.ceil(cpus / 2) * PER_CPU_BYTES + ROOM_BYTES;
-  return { machine: stressMachine(cpus), backedBytes };
-}
-
 function openRcu(image: StressImage, report: Reporter): Rcu {
   return new Rcu(image.parts!['rcu'] as RcuImage, [
     function* freeObject(cpu, hi, lo) {
       report.reach('object freed');
-      // Poison: a reader that is still inside sees words that differ.
-      while (!cpu.store64(hi, lo, -1, 0, Order.Relaxed)) yield;
+      // Poison: a reader that is still inside sees words that differ. An atomic one, as the object
+      // may be somebody else's from here on: no store of this CPU is on its way to it.
+      while (!cpu.swap64(hi, lo, -1, 0, Order.Release)) yield;
       cpu.event(EventKind.ObjectFreed, hi, lo);
     },
   ]);

@@ -5,14 +5,13 @@
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { EventKind, Order } from '../../cpu/operations.ts';
-import { PER_CPU_BYTES } from '../../cpu/per-cpu.ts';
 import { type Address, toLinear } from '../../memory/physical-address.ts';
 import { makeSequenceLock, type SequenceLock } from '../../sync/seqcount.ts';
 import { checkCount } from '../oracles/lost-update.ts';
 import { checkEqual } from '../oracles/torn-read.ts';
 import type { Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
 import { raise } from './critical-section.ts';
-import { stressMachine } from './stress-machine.ts';
+import { shapeOf } from './target-shape.ts';
 
 const LINE_BYTES = 64;
 const ROOM_BYTES = 4096;
@@ -29,8 +28,7 @@ export function seqlockTarget(
     smallest: { cpus: 2, operations: 1 },
     usual: { cpus: 3, operations: 2 },
     goals: [{ name: 'read again', leastCpus: 2, leastOperations: 1 }],
-    ...shapeOf(3),
-    resized: shapeOf,
+    ...shapeOf(3, ROOM_BYTES),
     boot(memory) {
       const addresses: Record<string, Address> = {};
       for (const word of ['seqlock', 'first', 'second']) {
@@ -50,11 +48,6 @@ export function seqlockTarget(
       checkCount(memory, image.addresses['first']!, writes, 'the guarded count', report);
     },
   };
-}
-
-function shapeOf(cpus: number): Pick<StressTarget, 'machine' | 'backedBytes'> {
-  const backedBytes = Math.ceil(cpus / 2) * PER_CPU_BYTES + ROOM_BYTES;
-  return { machine: stressMachine(cpus), backedBytes };
 }
 
 function* write(cpu: Cpu, image: StressImage, size: StressSize, lock: SequenceLock): Program {

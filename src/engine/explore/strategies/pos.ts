@@ -1,17 +1,27 @@
 /**
  * POS, partial order sampling: Yuan, Yang, Gu, CAV 2018. Each pending step has a random priority;
  * the highest is taken, then those that race with it are drawn anew. Needs neither k nor d.
- * Deviation: a deadline passes by chance, not by priority.
+ * Deviations: a deadline passes by chance, not by priority. After `fairFrom` steps the schedule goes
+ * on as a random walk: a step that nothing races with keeps a low priority for good, and then an
+ * owner waits for ever beside CPUs that spin.
  */
 
 import { dependent, type Execution, StepKind } from '../execution.ts';
 import { EXPIRES_ONE_IN, RandomWalk } from './random.ts';
 
+const FAIR_AFTER = 2000;
+
 export class PartialOrderSampling extends RandomWalk {
   override readonly name: string = 'pos';
+  override readonly fairFrom: number;
   #priority = new Float64Array(0);
   /** The agent's pending step has a priority. */
   #drawn = new Uint8Array(0);
+
+  constructor(seed: number, fairAfter = FAIR_AFTER) {
+    super(seed);
+    this.fairFrom = fairAfter;
+  }
 
   override begin(schedule: number, execution: Execution): void {
     super.begin(schedule, execution);
@@ -23,6 +33,7 @@ export class PartialOrderSampling extends RandomWalk {
   }
 
   override chooseAgent(execution: Execution): number {
+    if (execution.stepCount >= this.fairFrom) return super.chooseAgent(execution);
     const { enabled, enabledCount } = execution;
     const priority = this.#priority;
     if (enabledCount === 1) {

@@ -18,7 +18,7 @@ export function makeStrategy(name: string, options: StrategyOptions): Strategy {
     case 'pct':
       return new Pct(options);
     case 'pos':
-      return new PartialOrderSampling(options.seed);
+      return new PartialOrderSampling(options.seed, options.fairAfter);
     case 'urw':
       return new UniformRandomWalk(options);
     case 'starve':
