@@ -5,6 +5,7 @@
 
 import { PER_CPU_BYTES } from '../../src/cpu/per-cpu.ts';
 import { runOnHost } from '../../src/engine/host/run-host.ts';
+import { HOST_DEFAULTS } from '../../src/engine/host/spec.ts';
 import { BootMemory } from '../../src/memory/boot.ts';
 import { toLinear } from '../../src/memory/physical-address.ts';
 import { PhysicalMemory } from '../../src/memory/physical-memory.ts';
@@ -29,6 +30,7 @@ export const hostConformance: ConformanceEngine = {
     );
     const image = scenarioByName(name).boot(boot, parameters);
     const result = await runOnHost({
+      ...HOST_DEFAULTS,
       machine,
       memory: buffers,
       seed,
@@ -40,6 +42,7 @@ export const hostConformance: ConformanceEngine = {
       counterCount: COUNTERS.length,
       program: { module: MODULE, exportName: 'namedScenario' },
       image,
+      symbols: boot.symbols,
       context: { scenario: name, parameters } satisfies NamedScenario,
     });
     if (result.lostWakes !== 0) throw new Error(`${result.lostWakes} wake-ups were lost`);

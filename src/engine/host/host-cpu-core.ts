@@ -1,6 +1,6 @@
 /**
- * What a CPU of the host engine stands on: the stack of programs, interrupts, TLBI mailbox, abort,
- * wall clock, measurements. One worker thread runs one CPU.
+ * What a CPU of the host engine stands on: the stack of programs, exceptions, interrupts, the
+ * mailbox of TLBIs, abort. One worker thread runs one CPU.
  *
  * The mailbox is served at every attempt (ER-H3): TLBIs also while the CPU waits or has interrupts
  * masked, interrupts when they are enabled, by handlers on the CPU's own stack.
@@ -10,101 +10,123 @@ import { assert } from '../../base/assert.ts';
 import { BugError, InterruptedError } from '../../base/errors.ts';
 import { RandomStream } from '../../base/random.ts';
 import type { Cpu, Handler, Program } from '../../cpu/cpu.ts';
-import { Abort, Block, blockOf, Global, State, VECTORS } from './control.ts';
-import { Doorbell } from './doorbell.ts';
-import type { HostCpuResult, HostMetric, HostTask } from './spec.ts';
+import { EventKind, type Regime } from '../../cpu/operations.ts';
+import { Counter } from '../../metrics/definition.ts';
+import { Abort, Block, Global, State, VECTORS } from './control.ts';
+import { EventLog } from './event-log.ts';
+import { GhostLocks } from './ghost-locks.ts';
+import { HostMeasures } from './host-cpu-measures.ts';
+import type { HostCpuResult, HostTask } from './spec.ts';
+import { Trace } from './trace.ts';
 
 const PS_PER_MS = 1_000_000_000;
-const NS_PER_MS = 1_000_000;
 const STACK_LIMIT = 1_000;
 /** Attempts between two publications of the progress word. */
 const PUBLISH_MASK = 0x3ff;
+/** Refusals in a row without a yield. */
+const REFUSALS_MAX = 1_000;
+/** A forced loss of the core: long enough that another thread gets it. */
+const NAP_MS = 0.05;
+/** Longest stretch of compute() spent awake; beyond, the CPU sleeps on its bell. */
+const AWAKE_MS = 0.2;
 
 interface Frame {
   readonly program: Program;
-  /** Of an interrupt handler: what its return restores. */
-  readonly saved: readonly [number, number, boolean, number] | null;
+  /** Of a handler: what its return restores. */
+  readonly saved: Saved | null;
 }
 
-export abstract class HostCpuCore {
-  readonly id: number;
-  readonly node: number;
-  readonly cpuCount: number;
-  lo = 0;
-  hi = 0;
-  ok = false;
-  ret = 0;
+interface Saved {
+  readonly results: readonly [number, number, boolean, number];
+  readonly regime: Regime;
+  readonly interruptsEnabled: boolean;
+  readonly isInterrupt: boolean;
+}
 
-  protected readonly task: HostTask;
-  protected readonly bell: Doorbell;
-  protected readonly words: Int32Array<SharedArrayBuffer>;
-  protected readonly block: number;
+export abstract class HostCpuCore extends HostMeasures {
   /** An interrupt was handled since idle() went to sleep. */
   protected idleInterrupted = false;
   protected interruptsEnabled = true;
+  /** The next attempt is performed without doing anything (skipAttempt). */
+  protected skipNext = false;
+  #skipRequested = false;
   readonly #stack: Frame[] = [];
   readonly #handlers = new Map<number, Handler>();
-  readonly #open = new Map<number, number[]>();
-  readonly #metrics: { count: number; sumNs: number; maximumNs: number }[] = [];
-  readonly #counters: Float64Array;
-  readonly #streams: RandomStream[];
+  readonly #trace: Trace;
+  readonly #ghosts: GhostLocks;
+  readonly #events: EventLog;
+  readonly #naps: RandomStream;
+  #untilNap: number;
   #attempts = 0;
-  #marks = 0;
-  #tlbiServed = 0;
+  #refusals = 0;
 
-  constructor(task: HostTask) {
-    const { spec, cpu } = task;
-    this.task = task;
-    this.id = cpu;
-    this.node = spec.machine.nodeOfCpu[cpu]!;
-    this.cpuCount = spec.machine.cpuCount;
-    this.bell = new Doorbell(task.control, this.cpuCount, cpu);
-    this.words = this.bell.words;
-    this.block = blockOf(this.bell.layout, cpu);
-    this.#counters = new Float64Array(spec.counterCount);
-    this.#streams = spec.streams.map((name) => new RandomStream(spec.seed, name, cpu));
+  constructor(task: HostTask, round: number) {
+    super(task, round);
+    const { seed, napEvery } = task.spec;
+    this.#trace = new Trace(this.words, this.block);
+    this.#ghosts = new GhostLocks(this.words, this.bell.layout, this.id);
+    this.#events = new EventLog(this.words, task.events);
+    this.#naps = new RandomStream(seed + round, 'naps', this.id);
+    this.#untilNap = napEvery === 0 ? Number.POSITIVE_INFINITY : this.#nextNap();
   }
 
   protected abstract get self(): Cpu;
+  abstract get regime(): Regime;
+  abstract setRegime(regime: Regime): void;
+  /** Applies TLBIs that have come; true = some have. */
+  protected abstract serveTlbis(): boolean;
 
   // ---- running --------------------------------------------------------------------------------
 
   /** Runs the program to its end, then serves the mailbox until every CPU has ended. */
-  run(program: Program | null): HostCpuResult {
+  run(program: Program | null): Omit<HostCpuResult, 'pinned' | 'reached'> {
+    this.setState(State.Running);
     if (program !== null) this.#stack.push({ program, saved: null });
     this.#runStack();
+    this.closePhases();
+    const clockPs = this.nowPs();
     this.#finish();
     return {
       id: this.id,
-      counters: this.#counters,
-      metrics: Array.from({ length: this.task.spec.metricCount }, (_, i) => this.#metric(i)),
-      marks: this.#marks,
+      counters: this.counters,
+      histograms: this.recorder.snapshot(),
+      phaseStartPs: this.phaseStartPs,
+      phaseEndPs: this.phaseEndPs,
+      phaseMarks: this.phaseMarks,
+      clockPs,
+      marks: this.marks,
       attempts: this.#attempts,
     };
-  }
-
-  #metric(index: number): HostMetric | null {
-    return this.#metrics[index] ?? null;
   }
 
   #runStack(): void {
     while (this.#stack.length > 0) {
       this.#takeInterrupt();
-      const top = this.#stack[this.#stack.length - 1]!;
+      const depth = this.#stack.length;
+      const top = this.#stack[depth - 1]!;
+      this.#refusals = 0;
       const result = top.program.next();
-      if (result.done) {
+      const moved = this.#stack.length !== depth;
+      if (result.done !== true && result.value === undefined) continue;
+      if (moved) throw new BugError(`cpu ${this.id} goes on after a fault without a repeat`);
+      if (result.done === true) {
         this.#stack.pop();
-        if (top.saved !== null) this.#returnFromInterrupt(top.saved);
-      } else if (result.value !== undefined) {
-        assert(this.#stack.length < STACK_LIMIT, `stack of cpu ${this.id} is ${STACK_LIMIT} deep`);
-        this.#stack.push({ program: result.value, saved: null });
+        if (top.saved !== null) this.#return(top.saved);
+      } else {
+        this.#push(result.value as Program, null);
       }
     }
+  }
+
+  #push(program: Program, saved: Saved | null): void {
+    assert(this.#stack.length < STACK_LIMIT, `stack of cpu ${this.id} is ${STACK_LIMIT} deep`);
+    this.#stack.push({ program, saved });
   }
 
   /** A finished CPU is idle, not gone: it takes interrupts and acknowledges TLBIs (ER-I6). */
   #finish(): void {
     this.publish();
+    this.interruptsEnabled = true;
     Atomics.add(this.words, Global.Finished, 1);
     for (;;) {
       this.setState(State.Finished);
@@ -127,38 +149,89 @@ export abstract class HostCpuCore {
     for (const cpu of this.task.spec.activeCpus) this.bell.ring(cpu);
   }
 
-  // ---- mailbox --------------------------------------------------------------------------------
+  // ---- attempts and mailbox ---------------------------------------------------------------------
 
-  /** First thing in every attempt; false = an interrupt is due, yield first. */
-  protected serve(): boolean {
+  /** First thing in every attempt; false = the attempt is not made now: return refused(). */
+  protected serve(operation: number, aHi: number, aLo: number): boolean {
     this.#attempts++;
+    this.#trace.attempt(operation, aHi, aLo);
     if ((this.#attempts & PUBLISH_MASK) === 0) this.publish();
+    if (--this.#untilNap <= 0) this.#nap();
     this.serveMailbox();
-    return !this.interruptDue();
+    return !this.skipNext && !this.interruptDue();
+  }
+
+  /** What an attempt returns that is not made: true if its handler has skipped it. */
+  protected refused(): boolean {
+    if (this.skipNext) {
+      this.skipNext = false;
+      this.lo = this.hi = 0;
+      this.ok = false;
+      return true;
+    }
+    if (++this.#refusals > REFUSALS_MAX) {
+      throw new BugError(`cpu ${this.id} repeats an attempt without yielding`);
+    }
+    return false;
+  }
+
+  #nextNap(): number {
+    return 1 + (this.#naps.uint32() % (2 * this.task.spec.napEvery));
+  }
+
+  /** Leaves the core at a point of the program's own, not only where the host's clock ticks. */
+  #nap(): void {
+    this.#untilNap = this.#nextNap();
+    this.bell.listen();
+    this.bell.sleep(NAP_MS);
   }
 
   protected publish(): void {
     Atomics.store(this.words, this.block + Block.Performed, this.#attempts | 0);
-    Atomics.store(this.words, this.block + Block.Marks, this.#marks);
   }
 
-  /** Abort, and TLBIs: nothing is cached, so that to serve is to acknowledge. */
-  protected serveMailbox(): void {
+  /** Abort and TLBIs; true = a TLBI has come. */
+  protected serveMailbox(): boolean {
     if (Atomics.load(this.words, Global.Abort) !== Abort.None) {
       throw new InterruptedError('another thread ended the run');
     }
-    const posted = Atomics.load(this.words, this.block + Block.TlbiPosted);
-    if (posted === this.#tlbiServed) return;
-    this.#tlbiServed = posted;
-    Atomics.store(this.words, this.block + Block.TlbiServed, posted);
-    for (const cpu of this.task.spec.activeCpus) {
-      const state = Atomics.load(this.words, blockOf(this.bell.layout, cpu) + Block.State);
-      if (state === State.Barrier) this.bell.ring(cpu);
+    return this.serveTlbis();
+  }
+
+  // ---- exceptions and interrupts ----------------------------------------------------------------
+
+  protected enter(handler: Handler, isInterrupt: boolean): void {
+    const saved = {
+      results: [this.hi, this.lo, this.ok, this.ret] as const,
+      regime: this.regime,
+      interruptsEnabled: this.interruptsEnabled,
+      isInterrupt,
+    };
+    // PSTATE.I is set on entry; Linux unmasks at once for synchronous exceptions, not for IRQs.
+    if (isInterrupt) this.interruptsEnabled = false;
+    this.setRegime(0);
+    this.#push(handler(this.self), saved);
+  }
+
+  #return({ results, regime, interruptsEnabled, isInterrupt }: Saved): void {
+    [this.hi, this.lo, this.ok, this.ret] = results;
+    this.interruptsEnabled = interruptsEnabled;
+    this.setRegime(regime);
+    if (!isInterrupt) {
+      this.skipNext = this.#skipRequested;
+      this.#skipRequested = false;
+      return;
     }
+    this.idleInterrupted = true;
+    if (Atomics.sub(this.words, Global.InFlight, 1) === 1) this.ringEverybody();
+  }
+
+  skipAttempt(): void {
+    this.#skipRequested = true;
   }
 
   protected interruptDue(): boolean {
-    if (!this.interruptsEnabled) return false;
+    if (!this.interruptsEnabled || this.skipNext) return false;
     return Atomics.load(this.words, this.block + Block.Pending) > 0;
   }
 
@@ -171,38 +244,16 @@ export abstract class HostCpuCore {
       Atomics.sub(this.words, this.block + Block.Pending, 1);
       const handler = this.#handlers.get(vector);
       assert(handler !== undefined, `cpu ${this.id} has no handler for interrupt ${vector}`);
-      const saved = [this.hi, this.lo, this.ok, this.ret] as const;
+      this.count(Counter.IpiTaken, 1);
       this.setState(State.Running);
-      this.interruptsEnabled = false;
-      this.#stack.push({ program: handler(this.self), saved });
+      this.enter(handler, true);
       return;
     }
     assert(false, `cpu ${this.id} has a pending interrupt without a vector`);
   }
 
-  #returnFromInterrupt(saved: readonly [number, number, boolean, number]): void {
-    [this.hi, this.lo, this.ok, this.ret] = saved;
-    this.interruptsEnabled = true;
-    this.idleInterrupted = true;
-    if (Atomics.sub(this.words, Global.InFlight, 1) === 1) this.ringEverybody();
-  }
-
   protected setState(state: number): void {
     Atomics.store(this.words, this.block + Block.State, state);
-  }
-
-  // ---- never refuse ---------------------------------------------------------------------------
-
-  nodeOfCpu(id: number): number {
-    return this.task.spec.machine.nodeOfCpu[id]!;
-  }
-
-  perCpuHi(id: number): number {
-    return this.task.spec.perCpuHi[id]!;
-  }
-
-  perCpuLo(id: number): number {
-    return this.task.spec.perCpuLo[id]!;
   }
 
   setInterrupt(vector: number, handler: Handler): void {
@@ -216,56 +267,28 @@ export abstract class HostCpuCore {
     return previous;
   }
 
-  /** Costs and think times are of the emulated machine: here the real one takes its own time. */
-  spend(): void {}
+  // ---- work and events --------------------------------------------------------------------------
 
-  spendMany(): void {}
-
-  compute(): void {}
-
-  deadline(afterPs: number): number {
-    return performance.now() * PS_PER_MS + afterPs;
+  /** Work takes its time, during which the CPU still answers TLBIs. */
+  compute(costPs: number): void {
+    if (!this.task.spec.computes || costPs === 0) return;
+    const endPs = this.nowPs() + costPs;
+    for (;;) {
+      const leftMs = (endPs - this.nowPs()) / PS_PER_MS;
+      if (leftMs <= 0) return;
+      if (leftMs < AWAKE_MS) continue;
+      this.setState(State.Idle);
+      this.bell.listen();
+      if (!this.serveMailbox()) this.bell.sleep(leftMs - AWAKE_MS / 2);
+      this.setState(State.Running);
+    }
   }
 
-  expired(deadline: number): boolean {
-    return performance.now() * PS_PER_MS >= deadline;
-  }
-
-  begin(metric: number): void {
-    const starts = this.#open.get(metric);
-    if (starts === undefined) this.#open.set(metric, [performance.now()]);
-    else starts.push(performance.now());
-  }
-
-  end(metric: number): void {
-    const start = this.#open.get(metric)?.pop();
-    assert(start !== undefined, `end of metric ${metric} without begin on cpu ${this.id}`);
-    const elapsedNs = (performance.now() - start) * NS_PER_MS;
-    const summary = (this.#metrics[metric] ??= { count: 0, sumNs: 0, maximumNs: 0 });
-    summary.count++;
-    summary.sumNs += elapsedNs;
-    summary.maximumNs = Math.max(summary.maximumNs, elapsedNs);
-  }
-
-  cancel(metric: number): void {
-    const start = this.#open.get(metric)?.pop();
-    assert(start !== undefined, `cancel of metric ${metric} without begin on cpu ${this.id}`);
-  }
-
-  count(counter: number, amount: number): void {
-    this.#counters[counter]! += amount;
-  }
-
-  mark(): void {
-    this.#marks++;
-  }
-
-  /** Checkers use ghost words inside the protected region here (ER-H6), not an event log. */
-  event(): void {}
-
-  phase(): void {}
-
-  random(stream: number): number {
-    return this.#streams[stream]!.uint32();
+  /** Oracles here are ghost words, and a log for those that look at a whole round. */
+  event(kind: number, aHi: number, aLo: number): void {
+    if (kind === EventKind.LockAcquired) this.words[this.block + Block.Writes]!++;
+    else if (kind === EventKind.ReadLockAcquired) this.words[this.block + Block.Reads]!++;
+    this.#events.add(this.id, kind, aHi, aLo, this.interruptsEnabled);
+    this.#ghosts.event(kind, aHi, aLo);
   }
 }

@@ -4,89 +4,73 @@
  */
 
 import { BugError } from '../../base/errors.ts';
-import type { Cpu, Handler } from '../../cpu/cpu.ts';
-import {
-  type Exception,
-  isBroadcast,
-  type Level,
-  type Regime,
-  type Register,
-  type Scope,
-  type Tlbi,
-} from '../../cpu/operations.ts';
+import type { Cpu } from '../../cpu/cpu.ts';
+import { isBroadcast, Scope, type Tlbi } from '../../cpu/operations.ts';
+import { Counter } from '../../metrics/definition.ts';
 import { Block, blockOf, Global, State, VECTORS } from './control.ts';
-import { HostCpuMemory } from './host-cpu-memory.ts';
+import { HostCpuCondition } from './host-cpu-condition.ts';
+import { Op } from './trace.ts';
 
-export class HostCpu extends HostCpuMemory implements Cpu {
-  readonly exception: Exception = {
-    fsc: 0,
-    write: false,
-    instruction: false,
-    stage1Walk: false,
-    farHi: 0,
-    farLo: 0,
-    ipaHi: 0,
-    ipaLo: 0,
-  };
+/** How long to wait for room in the log of TLBIs before asking again. */
+const FULL_LOG_MS = 1;
+
+export class HostCpu extends HostCpuCondition implements Cpu {
   #idling = false;
-  /** By CPU: number of the last TLBI that this CPU has posted there and not seen served. */
-  readonly #owed = new Map<number, number>();
 
   protected override get self(): Cpu {
     return this;
   }
 
-  translate(aHi: number, aLo: number, _write: boolean): boolean {
-    if (!this.serve()) return false;
-    this.hi = this.physicalHi(aHi, aLo);
-    this.lo = aLo;
-    this.ok = true;
-    this.ret = 0;
+  tlbi(operation: Tlbi, aHi: number, aLo: number, argument: number): boolean {
+    if (!this.serve(Op.tlbi, aHi, aLo)) return this.refused();
+    const context = this.translation.contextOfTlbi(operation);
+    if (isBroadcast(operation)) {
+      this.bell.listen();
+      if (!this.tlbis.post(operation, context, aHi, aLo, argument)) {
+        this.bell.sleep(FULL_LOG_MS);
+        return this.refused();
+      }
+      this.count(Counter.TlbiBroadcast, 1);
+    }
+    this.count(Counter.TlbiIssued, 1);
+    this.translation.invalidate(operation, context, aHi, aLo, argument);
     return true;
   }
 
-  tlbi(operation: Tlbi, _aHi: number, _aLo: number, _argument: number): boolean {
-    if (!this.serve()) return false;
-    if (!isBroadcast(operation)) return true;
-    for (const cpu of this.task.spec.activeCpus) {
-      if (cpu === this.id) continue;
-      const posted = blockOf(this.bell.layout, cpu) + Block.TlbiPosted;
-      this.#owed.set(cpu, (Atomics.add(this.words, posted, 1) + 1) | 0);
-      this.bell.ring(cpu);
+  dsb(scope: Scope): boolean {
+    if (!this.serve(Op.dsb, 0, 0)) return this.refused();
+    if (scope === Scope.InnerShareable && !this.tlbis.isAcknowledged()) {
+      this.bell.listen();
+      this.setState(State.Barrier);
+      if (!this.tlbis.isAcknowledged()) {
+        this.publish();
+        this.serveMailbox();
+        if (!this.interruptDue()) this.bell.sleep();
+        return this.refused();
+      }
     }
+    this.setState(State.Running);
+    this.count(Counter.Dsb, 1);
     return true;
-  }
-
-  dsb(_scope: Scope): boolean {
-    if (!this.serve()) return false;
-    this.bell.listen();
-    this.setState(State.Barrier);
-    for (const [cpu, number] of this.#owed) {
-      const served = blockOf(this.bell.layout, cpu) + Block.TlbiServed;
-      if (((Atomics.load(this.words, served) - number) | 0) >= 0) this.#owed.delete(cpu);
-    }
-    if (this.#owed.size === 0) {
-      this.setState(State.Running);
-      return true;
-    }
-    this.serveMailbox();
-    if (!this.interruptDue()) this.bell.sleep();
-    return false;
   }
 
   ipi(target: number, vector: number): boolean {
-    if (!this.serve()) return false;
+    if (!this.serve(Op.ipi, target, vector)) return this.refused();
     if (vector < 0 || vector >= VECTORS) throw new BugError(`interrupt vector ${vector}`);
+    if (!this.task.spec.activeCpus.includes(target)) {
+      throw new BugError(`cpu ${this.id} interrupts cpu ${target}, which takes no part`);
+    }
     const block = blockOf(this.bell.layout, target);
     Atomics.add(this.words, Global.InFlight, 1);
     Atomics.add(this.words, block + Block.Vectors + vector, 1);
     Atomics.add(this.words, block + Block.Pending, 1);
+    this.count(Counter.IpiSent, 1);
     this.bell.ring(target);
     return true;
   }
 
   wake(target: number): boolean {
-    if (!this.serve()) return false;
+    if (!this.serve(Op.wake, target, 0)) return this.refused();
     Atomics.store(this.words, blockOf(this.bell.layout, target) + Block.Wake, 1);
     this.bell.ring(target);
     return true;
@@ -95,7 +79,7 @@ export class HostCpu extends HostCpuMemory implements Cpu {
   idle(): boolean {
     if (!this.#idling) this.idleInterrupted = false;
     this.#idling = true;
-    if (!this.serve()) return false;
+    if (!this.serve(Op.idle, 0, 0)) return this.refused();
     this.setState(State.Idle);
     this.bell.listen();
     const woken = Atomics.exchange(this.words, this.block + Block.Wake, 0) === 1;
@@ -108,21 +92,6 @@ export class HostCpu extends HostCpuMemory implements Cpu {
     this.publish();
     this.serveMailbox();
     this.bell.sleep();
-    return false;
-  }
-
-  setRoot(_register: Register, _paHi: number, _paLo: number, _tag: number): boolean {
-    return this.serve();
-  }
-
-  setRegime(regime: Regime): void {
-    this.regime = regime;
-  }
-
-  /** Without translation nothing faults, so no vector is ever taken. */
-  setVector(_level: Level, _handler: Handler): void {}
-
-  skipAttempt(): void {
-    throw new BugError('skipAttempt outside an exception handler');
+    return this.refused();
   }
 }

@@ -6,28 +6,67 @@
  */
 
 import { Worker } from 'node:worker_threads';
-import { BugError, fromErrorData, InterruptedError, StallError } from '../../base/errors.ts';
-import { Abort, controlBytes, Global } from './control.ts';
+import {
+  BugError,
+  CheckError,
+  fromErrorData,
+  InterruptedError,
+  StallError,
+} from '../../base/errors.ts';
+import { Abort, Block, blockOf, controlBytes, controlLayout, Global } from './control.ts';
+import { eventLogBytes } from './event-log.ts';
+import type { HostFinding } from './finding.ts';
+import { hostClockMs } from './host-cpu-measures.ts';
 import { raiseAbort } from './run-worker.ts';
-import type { HostCpuResult, HostReply, HostResult, HostSpec, HostTask } from './spec.ts';
+import type { HostEnding, HostReply, HostResult, HostSpec, HostTally, HostTask } from './spec.ts';
 import { StallWatch } from './stall-watch.ts';
+import { placeText } from './trace.ts';
 
 export interface HostLimits {
   /** Ends the run when no CPU has made progress for this long. */
   readonly stallMs: number;
+  /** Ends the run when no operation has been completed for this long. */
+  readonly livelockMs?: number;
   /** Ends the run when it takes longer altogether. */
   readonly limitMs?: number;
   readonly signal?: AbortSignal;
+  /** Operations completed so far, now and then. */
+  readonly progress?: (operations: number, wallNs: number) => void;
 }
 
 const WATCH_MS = 100;
 /** How long a thread may take to see the abort word before it is terminated. */
 const GRACE_MS = 500;
 
+/** As runHostToEnd, for whoever only wants a run that finishes. */
 export async function runOnHost(
   spec: HostSpec,
   limits: HostLimits = { stallMs: 10_000 },
 ): Promise<HostResult> {
+  const ending = await runHostToEnd(spec, limits);
+  switch (ending.kind) {
+    case 'finished':
+      return ending.result;
+    case 'found':
+      throw new CheckError(findingText(ending.finding, spec));
+    case 'stalled':
+      throw new StallError(`${ending.lines[0]}: ${ending.lines.slice(1).join('; ')}`);
+    default:
+      throw ending.error;
+  }
+}
+
+/** "exclusion: cpu 1 acquires a lock that another holds: cpu 0, at qspinlock". */
+export function findingText(finding: HostFinding, spec: HostSpec): string {
+  const { oracle, cpus, text, hi, lo } = finding;
+  const others = cpus.slice(1).map((cpu) => `cpu ${cpu}`);
+  const concerned = others.length === 0 ? '' : `: ${others.join(', ')}`;
+  const place = (hi | lo) === 0 ? '' : `, at ${placeText(spec.symbols, hi, lo)}`;
+  return `${oracle}: cpu ${cpus[0]} ${text}${concerned}${place}`;
+}
+
+/** Runs to any end; no thread is left behind. */
+export async function runHostToEnd(spec: HostSpec, limits: HostLimits): Promise<HostEnding> {
   const run = new HostRun(spec);
   const interrupt = (): void => run.stop(Abort.Interrupted);
   limits.signal?.addEventListener('abort', interrupt, { once: true });
@@ -51,15 +90,18 @@ class HostRun {
   readonly #stallWatch: StallWatch;
   readonly #startMs = performance.now();
   #grace: NodeJS.Timeout | null = null;
-  #stall = '';
+  #stall: readonly string[] = [];
+  #livelock = false;
 
   constructor(spec: HostSpec) {
     this.#spec = spec;
     this.#control = new SharedArrayBuffer(controlBytes(spec.machine.cpuCount));
     this.#words = new Int32Array(this.#control);
     this.#stallWatch = new StallWatch(spec, this.#control);
+    const events = new SharedArrayBuffer(eventLogBytes(spec.eventRoom));
+    const startMs = hostClockMs();
     this.#workers = spec.activeCpus.map((cpu) => {
-      const workerData: HostTask = { spec, control: this.#control, cpu };
+      const workerData: HostTask = { spec, control: this.#control, events, cpu, startMs };
       return new Worker(workerUrl(), { workerData });
     });
     this.#replies = this.#workers.map((worker, index) =>
@@ -75,19 +117,33 @@ class HostRun {
 
   watch(limits: HostLimits): void {
     const nowMs = performance.now();
-    const stillMs = this.#stallWatch.stillMs(nowMs);
-    const tooLong = nowMs - this.#startMs > (limits.limitMs ?? Number.POSITIVE_INFINITY);
-    if (this.#stall !== '' || (stillMs <= limits.stallMs && !tooLong)) return;
-    const why = tooLong ? `not finished after ${limits.limitMs} ms` : 'no progress';
-    this.#stall = `${why}: ${this.#stallWatch.describe()}`;
+    const watch = this.#stallWatch;
+    watch.look(nowMs);
+    const { marks, wallNs } = this.tally();
+    limits.progress?.(
+      marks.reduce((sum, each) => sum + each, 0),
+      wallNs,
+    );
+    if (this.#stall.length > 0 || this.#words[Global.Abort] !== Abort.None) return;
+    const why = reasonToStop(watch, limits, nowMs, nowMs - this.#startMs);
+    if (why === null) return;
+    this.#livelock = !watch.isDeadlock();
+    this.#stall = [why, ...watch.describe()];
     this.stop(Abort.Stalled);
   }
 
-  async finish(): Promise<HostResult> {
+  async finish(): Promise<HostEnding> {
     const replies = await Promise.all(this.#replies);
-    const results = replies.flatMap((reply) => (reply.kind === 'done' ? [reply.result] : []));
-    if (results.length < replies.length) throw this.#cause(replies);
-    return this.#result(results);
+    const tally = this.tally();
+    const found = replies.find((reply) => reply.kind === 'found');
+    if (found !== undefined) return { kind: 'found', finding: found.finding, tally };
+    const cpus = replies.flatMap((reply) => (reply.kind === 'done' ? [reply.result] : []));
+    if (cpus.length === replies.length) return { kind: 'finished', result: { ...tally, cpus } };
+    const error = this.#cause(replies);
+    if (error === null) {
+      return { kind: 'stalled', livelock: this.#livelock, lines: this.#stall, tally };
+    }
+    return { kind: 'failed', error, tally };
   }
 
   async destroy(): Promise<void> {
@@ -99,12 +155,19 @@ class HostRun {
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
-  #result(cpus: readonly HostCpuResult[]): HostResult {
+  tally(): HostTally {
+    const words = this.#words;
+    const layout = controlLayout(this.#spec.machine.cpuCount);
+    const each = (word: number): number[] =>
+      this.#spec.activeCpus.map((cpu) => words[blockOf(layout, cpu) + word]! >>> 0);
     return {
-      cpus,
+      writes: each(Block.Writes),
+      reads: each(Block.Reads),
+      marks: each(Block.Marks),
+      rounds: words[Global.Round]!,
+      lostWakes: words[Global.LostWakes]!,
+      lateWakes: words[Global.LateWakes]!,
       wallNs: (performance.now() - this.#startMs) * 1e6,
-      lostWakes: this.#words[Global.LostWakes]!,
-      lateWakes: this.#words[Global.LateWakes]!,
     };
   }
 
@@ -115,7 +178,7 @@ class HostRun {
       const answer = (reply: HostReply): void => {
         if (answered) return;
         answered = true;
-        if (reply.kind === 'failed') this.stop(Abort.WorkerFailed);
+        if (reply.kind !== 'done') this.stop(Abort.WorkerFailed);
         resolve(reply);
       };
       const died = (why: string): void => {
@@ -131,17 +194,33 @@ class HostRun {
     });
   }
 
-  /** Threads that only saw the abort word come last. */
-  #cause(replies: readonly HostReply[]): Error {
+  /** Threads that only saw the abort word come last; null: the run stalled. */
+  #cause(replies: readonly HostReply[]): Error | null {
     const errors = replies.flatMap((reply) =>
       reply.kind === 'failed' ? [fromErrorData(reply.error)] : [],
     );
     const cause = errors.find((error) => !(error instanceof InterruptedError));
     if (cause !== undefined) return cause;
-    if (this.#stall !== '') return new StallError(this.#stall);
+    if (this.#stall.length > 0) return null;
     if (this.#words[Global.Abort] === Abort.Interrupted) return new InterruptedError('interrupted');
     return new BugError('the run was aborted without a cause');
   }
+}
+
+function reasonToStop(
+  watch: StallWatch,
+  limits: HostLimits,
+  nowMs: number,
+  elapsedMs: number,
+): string | null {
+  if (elapsedMs > (limits.limitMs ?? Number.POSITIVE_INFINITY)) {
+    return `not finished after ${limits.limitMs} ms`;
+  }
+  if (watch.stillMs(nowMs) > limits.stallMs) return 'no progress';
+  if (watch.fruitlessMs(nowMs) > (limits.livelockMs ?? Number.POSITIVE_INFINITY)) {
+    return `no operation completed in ${limits.livelockMs} ms`;
+  }
+  return null;
 }
 
 function workerUrl(): URL {

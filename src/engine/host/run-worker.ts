@@ -1,29 +1,116 @@
 /**
- * The worker-thread side of the host engine: loads the CPU's program, runs it, and answers with its
- * results or with the error as data. A thread that fails raises the abort word itself, because the
- * others wait for it and not for the main thread (ER-B3).
+ * The worker-thread side of the host engine: loads the CPU's program, runs it, once or in rounds,
+ * and answers with its results, a finding, or the error as data. A thread that fails raises the
+ * abort word itself, because the others wait for it and not for the main thread (ER-B3).
  */
 
-import { BugError, toErrorData } from '../../base/errors.ts';
+import { BugError, InterruptedError, toErrorData } from '../../base/errors.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { Abort, Global } from './control.ts';
+import { PhysicalMemory } from '../../memory/physical-memory.ts';
+import { Abort, Block, blockOf, clearRound, controlLayout, Global, State } from './control.ts';
 import { ringAll } from './doorbell.ts';
+import { EventLog } from './event-log.ts';
+import { FindingError } from './finding.ts';
 import { HostCpu } from './host-cpu.ts';
-import type { HostProgram, HostReply, HostTask } from './spec.ts';
+import { hostClockMs } from './host-cpu-measures.ts';
+import { pinThread } from './pin.ts';
+import type { HostCpuResult, HostReply, HostTask, ProgramOwner } from './spec.ts';
 
-interface ProgramOwner {
-  program(cpu: Cpu, image: unknown, context: unknown): Program | null;
-}
+/** How long a wait between rounds lasts before the abort word is looked at. */
+const REST_MS = 50;
 
 export async function runHostWorker(task: HostTask): Promise<HostReply> {
+  const { spec } = task;
   try {
-    const owner = await loadProgram(task.spec.program);
-    const cpu = new HostCpu(task);
-    const program = owner.program(cpu, task.spec.image, task.spec.context);
-    return { kind: 'done', result: cpu.run(program) };
+    const pins = spec.pins?.[spec.activeCpus.indexOf(task.cpu)];
+    const pinned = pins !== undefined && (await pinThread(pins));
+    const owner = await loadProgram(task);
+    const result = spec.rounds === null ? runRound(task, owner, 0) : runRounds(task, owner);
+    return { kind: 'done', result: { ...result, pinned, reached: owner.reached?.() ?? [] } };
   } catch (error) {
-    raiseAbort(task.control, task.spec.machine.cpuCount, Abort.WorkerFailed);
+    raiseAbort(task.control, spec.machine.cpuCount, Abort.WorkerFailed);
+    if (error instanceof FindingError) return { kind: 'found', finding: error.finding };
     return { kind: 'failed', error: toErrorData(error) };
+  }
+}
+
+type RoundResult = Omit<HostCpuResult, 'pinned' | 'reached'>;
+
+function runRound(task: HostTask, owner: ProgramOwner, round: number): RoundResult {
+  const cpu = new HostCpu(task, round);
+  return cpu.run(makeProgram(owner, cpu, task));
+}
+
+function makeProgram(owner: ProgramOwner, cpu: Cpu, { spec }: HostTask): Program | null {
+  const program = owner.program(cpu, spec.image, spec.context);
+  if (program !== null && typeof program?.next !== 'function') {
+    throw new BugError(`${spec.program.exportName} made something that is no program`);
+  }
+  return program;
+}
+
+/** The result of the last round, with the counters of all. */
+function runRounds(task: HostTask, owner: ProgramOwner): RoundResult {
+  const rounds = new Rounds(task, owner);
+  let sum: RoundResult | null = null;
+  for (let round = 0; ; round++) {
+    const result = runRound(task, owner, round);
+    if (sum !== null) {
+      const before = sum.counters;
+      for (let i = 0; i < before.length; i++) result.counters[i]! += before[i]!;
+    }
+    sum = result;
+    if (!rounds.end()) return result;
+  }
+}
+
+/** What happens between two rounds; the last CPU to arrive does it for all. */
+class Rounds {
+  readonly #task: HostTask;
+  readonly #owner: ProgramOwner;
+  readonly #words: Int32Array<SharedArrayBuffer>;
+  readonly #memory: PhysicalMemory;
+
+  constructor(task: HostTask, owner: ProgramOwner) {
+    this.#task = task;
+    this.#owner = owner;
+    this.#words = new Int32Array(task.control);
+    this.#memory = new PhysicalMemory(task.spec.memory);
+  }
+
+  /** True: there is another round. */
+  end(): boolean {
+    const words = this.#words;
+    const { activeCpus, machine } = this.#task.spec;
+    const block = blockOf(controlLayout(machine.cpuCount), this.#task.cpu);
+    Atomics.store(words, block + Block.State, State.Resting);
+    const round = Atomics.load(words, Global.Round);
+    if (Atomics.add(words, Global.RoundArrived, 1) + 1 === activeCpus.length) {
+      this.#prepareNext();
+      Atomics.store(words, Global.Round, (round + 1) | 0);
+      Atomics.notify(words, Global.Round);
+    }
+    while (Atomics.load(words, Global.Round) === round) {
+      if (Atomics.load(words, Global.Abort) !== Abort.None) {
+        throw new InterruptedError('another thread ended the run');
+      }
+      Atomics.wait(words, Global.Round, round, REST_MS);
+    }
+    return Atomics.load(words, Global.RoundGo) === 1;
+  }
+
+  #prepareNext(): void {
+    const { spec, events, startMs } = this.#task;
+    const log = new EventLog(this.#words, events);
+    this.#owner.finish?.(this.#memory, log, spec.image, spec.context);
+    const { seconds, pristine } = spec.rounds!;
+    this.#memory.zones.forEach((zone, node) => {
+      zone.set(new Int32Array(pristine[node]!));
+    });
+    clearRound(this.#words, controlLayout(spec.machine.cpuCount));
+    Atomics.store(this.#words, Global.RoundArrived, 0);
+    const goOn = hostClockMs() - startMs < seconds * 1000;
+    Atomics.store(this.#words, Global.RoundGo, goOn ? 1 : 0);
   }
 }
 
@@ -33,9 +120,13 @@ export function raiseAbort(control: SharedArrayBuffer, cpuCount: number, reason:
   ringAll(control, cpuCount);
 }
 
-async function loadProgram({ module, exportName }: HostProgram): Promise<ProgramOwner> {
+async function loadProgram({ spec }: HostTask): Promise<ProgramOwner> {
+  const { module, exportName } = spec.program;
   const loaded = (await import(module)) as Record<string, unknown>;
-  const owner = loaded[exportName] as ProgramOwner | undefined;
+  const exported = loaded[exportName];
+  const owner = (
+    typeof exported === 'function' ? await exported(spec.context) : exported
+  ) as ProgramOwner | undefined;
   if (typeof owner?.program !== 'function') {
     throw new BugError(`${module} exports no '${exportName}' with a program`);
   }

@@ -1,65 +1,106 @@
 /**
- * Finds out from the control words that a host run stands still: no running CPU performs attempts
- * and none completes an operation. A waiting CPU tests its condition at every time-out; that is no
- * progress.
+ * Finds out from the control words that a host run stands still (no running CPU performs attempts
+ * and none completes an operation) or gets nowhere (attempts, but no operation is completed). A
+ * waiting CPU tests its condition at every time-out; that is no progress.
  */
 
-import { Block, blockOf, controlLayout, State } from './control.ts';
+import { Condition } from '../../cpu/operations.ts';
+import { Block, blockOf, type ControlLayout, controlLayout, Global, State } from './control.ts';
 import type { HostSpec } from './spec.ts';
+import { placeText, traceText } from './trace.ts';
+
+/** Operations printed of each CPU. */
+const LAST_OPERATIONS = 8;
+const CONDITION_NAMES = Object.keys(Condition);
 
 export class StallWatch {
   readonly #spec: HostSpec;
   readonly #words: Int32Array;
-  #last = '';
-  #sinceMs = 0;
+  readonly #layout: ControlLayout;
+  #lastSteps = '';
+  #stepMs = 0;
+  #lastDone = '';
+  #doneMs = 0;
 
   constructor(spec: HostSpec, control: SharedArrayBuffer) {
     this.#spec = spec;
     this.#words = new Int32Array(control);
+    this.#layout = controlLayout(spec.machine.cpuCount);
   }
 
-  /** For how long nothing has moved. To be asked a few times per second. */
-  stillMs(nowMs: number): number {
-    const layout = controlLayout(this.#spec.machine.cpuCount);
-    const progress = this.#spec.activeCpus.map((cpu) => {
-      const block = blockOf(layout, cpu);
-      const runs = this.#words[block + Block.State] === State.Running;
-      const performed = runs ? this.#words[block + Block.Performed] : -1;
-      return `${performed} ${this.#words[block + Block.Marks]}`;
+  /** Looks at the words; to be called a few times per second, before the figures are read. */
+  look(nowMs: number): void {
+    const words = this.#words;
+    const blocks = this.#spec.activeCpus.map((cpu) => blockOf(this.#layout, cpu));
+    const marks = blocks.map((block) => words[block + Block.Marks]);
+    const done = `${words[Global.Round]} ${marks.join()}`;
+    const starting = blocks.some((block) => words[block + Block.State] === State.Starting);
+    const steps = blocks.map((block) => {
+      const runs = words[block + Block.State] === State.Running;
+      return runs ? words[block + Block.Performed] : -1;
     });
-    const now = progress.join();
-    if (now !== this.#last) {
-      this.#last = now;
-      this.#sinceMs = nowMs;
+    if (starting || done !== this.#lastDone) {
+      this.#lastDone = done;
+      this.#doneMs = nowMs;
     }
-    return nowMs - this.#sinceMs;
+    if (starting || `${done} ${steps.join()}` !== this.#lastSteps) {
+      this.#lastSteps = `${done} ${steps.join()}`;
+      this.#stepMs = nowMs;
+    }
   }
 
-  /** Who waits for what, one clause per CPU. */
-  describe(): string {
-    const layout = controlLayout(this.#spec.machine.cpuCount);
-    return this.#spec.activeCpus
-      .map((cpu) => this.#describeCpu(cpu, blockOf(layout, cpu)))
-      .join('; ');
+  /** For how long nothing has moved. */
+  stillMs(nowMs: number): number {
+    return nowMs - this.#stepMs;
   }
 
-  #describeCpu(cpu: number, block: number): string {
-    const hex = (index: number): string => (this.#words[block + index]! >>> 0).toString(16);
-    switch (this.#words[block + Block.State]) {
+  /** For how long no operation has been completed. */
+  fruitlessMs(nowMs: number): number {
+    return nowMs - this.#doneMs;
+  }
+
+  /** Does every CPU wait that has not finished? Else somebody runs and gets nowhere. */
+  isDeadlock(): boolean {
+    return this.#spec.activeCpus.every(
+      (cpu) => this.#words[blockOf(this.#layout, cpu) + Block.State] !== State.Running,
+    );
+  }
+
+  /** Who waits for what and what it did last, one line per CPU. */
+  describe(): string[] {
+    return this.#spec.activeCpus.map((cpu) => {
+      const block = blockOf(this.#layout, cpu);
+      const last = traceText(this.#words, block, LAST_OPERATIONS, this.#spec.symbols);
+      return `cpu ${cpu} ${this.#doing(block)}${last === '' ? '' : ` (last: ${last})`}`;
+    });
+  }
+
+  #doing(block: number): string {
+    const words = this.#words;
+    switch (words[block + Block.State]) {
+      case State.Starting:
+        return 'has not started';
       case State.Finished:
-        return `cpu ${cpu} has finished`;
+        return 'has finished';
+      case State.Resting:
+        return 'has finished the round';
       case State.Idle:
-        return `cpu ${cpu} is idle and waits for a wake-up`;
+        return 'is idle and waits for a wake-up';
       case State.Barrier:
-        return `cpu ${cpu} waits in DSB for acknowledgements`;
+        return 'waits in DSB for acknowledgements';
       case State.Running:
-        return `cpu ${cpu} runs`;
+        return 'runs';
       default:
-        return (
-          `cpu ${cpu} waits for the word at ${hex(Block.WaitHi)}:${hex(Block.WaitLo)}, ` +
-          `condition ${hex(Block.WaitKind)}, mask ${hex(Block.WaitMask)}, ` +
-          `operand ${hex(Block.WaitOperand)}`
-        );
+        return `waits for ${this.#waitText(block)}`;
     }
+  }
+
+  #waitText(block: number): string {
+    const words = this.#words;
+    const hex = (index: number): string => (words[block + index]! >>> 0).toString(16);
+    const { symbols } = this.#spec;
+    const place = placeText(symbols, words[block + Block.WaitHi]!, words[block + Block.WaitLo]!);
+    const kind = CONDITION_NAMES[words[block + Block.WaitKind]!];
+    return `the word at ${place}: ${kind} ${hex(Block.WaitOperand)} under ${hex(Block.WaitMask)}`;
   }
 }

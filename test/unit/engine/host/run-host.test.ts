@@ -6,7 +6,7 @@
 import { describe, expect, it } from 'vitest';
 import { BugError, InterruptedError, StallError } from '../../../../src/base/errors.ts';
 import { type HostLimits, runOnHost } from '../../../../src/engine/host/run-host.ts';
-import type { HostResult, HostSpec } from '../../../../src/engine/host/spec.ts';
+import { HOST_DEFAULTS, type HostResult, type HostSpec } from '../../../../src/engine/host/spec.ts';
 import { toLinear } from '../../../../src/memory/physical-address.ts';
 import { PhysicalMemory } from '../../../../src/memory/physical-memory.ts';
 import { makeTestMachine } from '../../../support/test-machine.ts';
@@ -19,6 +19,7 @@ function run(exportName: string, limits: HostLimits): Promise<HostResult> {
   const machine = makeTestMachine({ cpuCount, nodeCount: 1 });
   const area = toLinear({ hi: 0, lo: 0x4000 });
   const spec: HostSpec = {
+    ...HOST_DEFAULTS,
     machine,
     memory: PhysicalMemory.allocate(machine.memoryBytesOfNode, 1 << 20),
     seed: 1,
@@ -64,7 +65,7 @@ describe('host engine', () => {
   it('reports a deadlock as a result, with who waits for what', async () => {
     const [error] = await failure('deadlocked', { stallMs: 300 });
     expect(error).toBeInstanceOf(StallError);
-    expect(error.message).toMatch(/no progress: cpu 0 waits for the word at ffff0000:40/);
+    expect(error.message).toMatch(/no progress: cpu 0 waits for the word at 0x0000000000000040: Equal 1 under ffffffff/);
   });
 
   it('ends an endless spin at the limit', async () => {
@@ -87,8 +88,8 @@ describe('host engine', () => {
     expect(error).toBeInstanceOf(InterruptedError);
   });
 
-  it('says that it does not translate', async () => {
+  it('names an exception that nobody handles', async () => {
     const [error] = await failure('guest', PATIENT);
-    expect(error.message).toMatch(/does not translate; access to 0:1000/);
+    expect(error.message).toMatch(/cpu \d takes an exception without a handler: FSC 0x4 at 0+1000/);
   });
 });
