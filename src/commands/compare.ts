@@ -72,7 +72,14 @@ async function readRuns({ words: paths, values }: Arguments): Promise<ComparedRu
   const { readRun } = await import('../compare/read-run.ts');
   const runs: ComparedRun[] = [];
   for (const path of paths) runs.push(await readRun(path));
+  if (runs.some(({ result }) => result?.engine === 'host')) throw notCompared();
   return runs;
+}
+
+function notCompared(): UserError {
+  return new UserError(
+    '--engine host: its wall-clock latencies depend on this host and are not compared; use run',
+  );
 }
 
 function oneVariant(what: string): UserError {
@@ -131,6 +138,7 @@ async function resolveVariants(
   for (const label of labels) {
     const assignments = [...common, ...splitVariant(label)];
     const spec = await resolveSpecification(requestOf(args, workload, assignments));
+    if (spec.engine === 'host') throw notCompared();
     variants.push({ label, spec });
   }
   if (variants.length < 2) throw oneVariant('variant');

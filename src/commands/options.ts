@@ -67,6 +67,11 @@ export const RUN_OPTIONS: readonly Option[] = [
     description: 'who orders shared operations',
   },
   {
+    name: 'time',
+    value: 'T',
+    description: 'with --engine host: seed after seed until T of wall clock is over (60s)',
+  },
+  {
     name: 'like',
     value: 'VERSION',
     description: 'kernel options of a version: v5.17, v6.0, v6.2, v6.5, v6.13',

@@ -20,6 +20,7 @@ export function requestOf(
     jobs: args.values.get('jobs'),
     threads: args.values.get('threads'),
     engine: args.values.get('engine'),
+    time: args.values.get('time'),
     like: args.values.get('like'),
     check: args.values.has('check'),
   };

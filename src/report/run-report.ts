@@ -31,11 +31,16 @@ export function renderRun(
     phasesTable(result.phases, look),
     hotLinesTable(result.hotLines, look),
     countersTable(result.counters, look),
-    [...checksLines(result.checks, look), ...estimatesLines(result.estimates, look)],
+    [...checksLines(result.checks, look), ...estimates(result, look)],
     identityLines(result),
   ];
   const texts = sections.filter((lines) => lines.length > 0).map((lines) => lines.join('\n'));
   return `${texts.join('\n\n')}\n`;
+}
+
+/** A run on the host's own clock takes no figure of the machine. */
+function estimates({ engine, estimates: used }: RunResult, look: Look): string[] {
+  return engine === 'host' ? [] : estimatesLines(used, look);
 }
 
 export function runHeader(result: RunResult, look: Look): string[] {

@@ -5,6 +5,7 @@ import type { RunSpec } from './run-spec.ts';
 
 export function nextCommand(spec: RunSpec): string {
   const { request, workload, seeds } = spec;
+  if (spec.engine === 'host') return replayCommand(spec, seeds[0]!).replace(' --engine host', '');
   const name = request.workload ?? workload.name;
   const options = replayCommand(spec, seeds[0]!)
     .split(' ')

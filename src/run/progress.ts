@@ -77,7 +77,7 @@ export class Progress {
     }
     const parts: string[] = [];
     if (seeds > 1) parts.push(`${this.#finished.size}/${seeds} seeds`);
-    parts.push(`${formatPs(emulatedPs)} emulated`);
+    if (emulatedPs > 0) parts.push(`${formatPs(emulatedPs)} emulated`);
     parts.push(`${formatCount(operations)} operations`, `${formatCount(operations / seconds)}/s`);
     const done = this.#fraction(operations);
     if (operationsPerSeed > 0) parts.unshift(`${Math.floor(done * 100)} %`);

@@ -16,6 +16,7 @@ function decidingOptions(request: RunRequest): string[] {
   const words: string[] = [];
   if (request.machine !== undefined) words.push('--machine', request.machine);
   if (request.cpus !== undefined) words.push('--cpus', request.cpus);
+  if (request.engine === 'host') words.push('--engine', 'host');
   if (request.like !== undefined) words.push('--like', request.like);
   return words;
 }

@@ -17,6 +17,8 @@ export interface RunRequest {
   readonly jobs?: string | undefined;
   readonly threads?: string | undefined;
   readonly engine?: string | undefined;
+  /** Wall clock, for engine host. */
+  readonly time?: string | undefined;
   readonly like?: string | undefined;
   readonly check: boolean;
 }
@@ -37,7 +39,9 @@ export interface RunSpec {
   readonly like: string;
   readonly whatIf: readonly string[];
   readonly whatIfLabel: string | null;
-  readonly engine: 'virtual';
+  readonly engine: 'virtual' | 'host';
+  /** With the host engine: seeds go on until so much wall clock is over; null: `seeds` alone. */
+  readonly timeMs: number | null;
   readonly seeds: readonly number[];
   readonly threads: ThreadsOption;
   readonly jobs: number;

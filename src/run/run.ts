@@ -24,6 +24,7 @@ export interface RunSurroundings {
 /** Workers per seed, at most: --threads, or what auto may grow to. */
 export function workerLimit(spec: RunSpec): number {
   const { cpus } = spec.placement;
+  if (spec.engine === 'host') return cpus.length;
   if (spec.threads === 'per-cpu') return cpus.length;
   if (spec.threads !== 'auto') return Math.min(spec.threads, cpus.length);
   const coresLeft = Math.floor(availableParallelism() / spec.jobs);
@@ -34,6 +35,10 @@ export async function runSpecification(
   spec: RunSpec,
   surroundings: RunSurroundings,
 ): Promise<FinishedRun> {
+  if (spec.engine === 'host') {
+    const { runOnHostEngine } = await import('./host-run.ts');
+    return runOnHostEngine(spec, surroundings);
+  }
   const perSeed = workerLimit(spec);
   const context = contextOf(spec, spec.seeds[0]!);
   const operations = spec.workload.operations?.(context) ?? 0;

@@ -7,7 +7,8 @@
 import { availableParallelism } from 'node:os';
 import { DEFAULT_WORKLOAD, isWorkload } from '../../workloads/registry.ts';
 import { UserError } from '../base/errors.ts';
-import { given, parseCount, parseSeed } from '../base/parse-quantity.ts';
+import { given, parseCount, parseSeed, parseTimePs } from '../base/parse-quantity.ts';
+import { PS_PER_MS } from '../base/units.ts';
 import { loadMachine } from '../machine/catalog.ts';
 import type { ProfileText } from './profile.ts';
 import { resolveOn } from './resolve-workload.ts';
@@ -29,7 +30,7 @@ const REPEAT_MAX = 10_000;
 const JOBS_MAX = 256;
 
 export async function resolveSpecification(request: RunRequest): Promise<RunSpec> {
-  refuseOtherEngines(request.engine ?? 'virtual');
+  const engine = resolveEngine(request);
   const seeds = resolveSeeds(request.seed ?? '1', request.repeat ?? '1');
   const jobs = resolveJobs(request.jobs ?? 'auto', seeds.length);
   const threads = parseThreads(request.threads ?? 'auto');
@@ -41,10 +42,11 @@ export async function resolveSpecification(request: RunRequest): Promise<RunSpec
   const paths = [word, request.machine ?? '', profile?.machine ?? '', lockFile].filter(isUserFile);
   const spec = {
     ...what,
-    engine: 'virtual' as const,
+    engine,
+    timeMs: resolveTimeMs(request, engine),
     seeds,
     threads,
-    jobs,
+    jobs: engine === 'host' ? 1 : jobs,
     check: request.check,
     userFiles: hashUserFiles(paths),
     request,
@@ -89,12 +91,33 @@ function isUserFile(path: string): boolean {
   return path !== '' && (isPath(path) || path.endsWith('.json'));
 }
 
-function refuseOtherEngines(engine: string): void {
-  if (engine === 'virtual') return;
-  if (engine === 'host' || engine === 'explore') {
-    throw new UserError(`--engine ${engine}: the ${engine} engine is not in this version`);
+function resolveEngine({ engine = 'virtual', threads }: RunRequest): 'virtual' | 'host' {
+  if (engine === 'virtual') return engine;
+  if (engine === 'explore') {
+    throw new UserError(
+      '--engine explore measures nothing: it searches schedules; use numalab stress',
+    );
   }
-  throw new UserError(`--engine: ${given(engine)} is none of virtual, host, explore`);
+  if (engine !== 'host') {
+    throw new UserError(`--engine: ${given(engine)} is none of virtual, host, explore`);
+  }
+  if (threads !== undefined && threads !== 'auto' && threads !== 'per-cpu') {
+    throw new UserError('--threads: the host engine has one thread per CPU; leave it out');
+  }
+  return engine;
+}
+
+const DAY_PS = 86_400e12;
+
+function resolveTimeMs({ time }: RunRequest, engine: string): number | null {
+  if (time === undefined) return null;
+  if (engine !== 'host') {
+    throw new UserError(
+      '--time: emulated runs end by operations, not by the clock; only --engine host takes it',
+    );
+  }
+  const bounds = { minimum: PS_PER_MS, maximum: DAY_PS };
+  return parseTimePs('--time', time, 's', bounds) / PS_PER_MS;
 }
 
 export function resolveSeeds(seedText: string, repeatText: string): readonly number[] {

@@ -80,8 +80,11 @@ describe('values', () => {
 describe('what is not in this version', () => {
   it('says so', () =>
     allRefused([
-      ['run --engine host', /the host engine is not in this version/],
-      ['run --engine explore', /the explore engine is not in this version/],
+      ['run --engine explore', /use numalab stress/],
+      ['run --engine host --threads 2', /one thread per CPU/],
+      ['run --time 5s', /only --engine host takes it/],
+      ['run --engine host --time 0', /--time: '0'/],
+      ['compare lock_contention lock=tas lock=mcs --engine host', /are not compared/],
       ['run --engine fast', /none of virtual, host, explore/],
       ['stress locks --seed 3 --time 60s', /stress is not in this version/],
       ['list mutants', /not in this version/],

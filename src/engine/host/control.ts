@@ -22,6 +22,8 @@ export const Global = {
   Round: 80,
   RoundArrived: 81,
   RoundGo: 82,
+  /** Threads that are ready to begin. */
+  Ready: 83,
   /** Events logged in this round, also those beyond the log's room (event-log.ts). */
   EventNext: 96,
   Words: 112,

@@ -9,8 +9,8 @@ import { RandomStream } from '../../base/random.ts';
 import type { Cost } from '../../machine/costs.ts';
 import { Counter } from '../../metrics/definition.ts';
 import { Recorder } from '../../metrics/recorder.ts';
-import { Doorbell } from './doorbell.ts';
 import { Block, blockOf } from './control.ts';
+import { Doorbell } from './doorbell.ts';
 import type { HostTask } from './spec.ts';
 
 const PS_PER_MS = 1_000_000_000;

@@ -7,8 +7,8 @@
  * address needs a root that the program has written itself.
  */
 
-import type { Machine } from '../../machine/machine.ts';
 import { FaultKind, Regime, Register, Tlbi } from '../../cpu/operations.ts';
+import type { Machine } from '../../machine/machine.ts';
 import { LINEAR_MAP_HI } from '../../memory/physical-address.ts';
 import { packContext } from '../../translation/context.ts';
 import { PERM_DIRTY_PENDING, PERM_WRITE } from '../../translation/descriptors.ts';
@@ -104,7 +104,11 @@ export class HostTranslation {
 
   /** True: the physical address is in pa*. False: the fault is in fsc, faultInStage2, ipa*. */
   translate(aHi: number, aLo: number, right: number): boolean {
-    if (this.#pageHi === aHi && this.#pageLo === (aLo & ~0xfff) && (this.#pageRights & right) !== 0) {
+    if (
+      this.#pageHi === aHi &&
+      this.#pageLo === (aLo & ~0xfff) &&
+      (this.#pageRights & right) !== 0
+    ) {
       this.paHi = this.#pagePaHi;
       this.paLo = this.#pagePaLo | (aLo & 0xfff);
       return true;

@@ -25,12 +25,28 @@ export async function runHostWorker(task: HostTask): Promise<HostReply> {
     const pins = spec.pins?.[spec.activeCpus.indexOf(task.cpu)];
     const pinned = pins !== undefined && (await pinThread(pins));
     const owner = await loadProgram(task);
+    awaitAll(task);
     const result = spec.rounds === null ? runRound(task, owner, 0) : runRounds(task, owner);
     return { kind: 'done', result: { ...result, pinned, reached: owner.reached?.() ?? [] } };
   } catch (error) {
     raiseAbort(task.control, spec.machine.cpuCount, Abort.WorkerFailed);
     if (error instanceof FindingError) return { kind: 'found', finding: error.finding };
     return { kind: 'failed', error: toErrorData(error) };
+  }
+}
+
+/** Nobody begins before everybody is there: threads take longer to start than most runs last. */
+function awaitAll({ control, spec }: HostTask): void {
+  const words = new Int32Array(control);
+  Atomics.add(words, Global.Ready, 1);
+  Atomics.notify(words, Global.Ready);
+  for (;;) {
+    const ready = Atomics.load(words, Global.Ready);
+    if (ready === spec.activeCpus.length) return;
+    if (Atomics.load(words, Global.Abort) !== Abort.None) {
+      throw new InterruptedError('another thread ended the run');
+    }
+    Atomics.wait(words, Global.Ready, ready, REST_MS);
   }
 }
 
@@ -124,9 +140,9 @@ async function loadProgram({ spec }: HostTask): Promise<ProgramOwner> {
   const { module, exportName } = spec.program;
   const loaded = (await import(module)) as Record<string, unknown>;
   const exported = loaded[exportName];
-  const owner = (
-    typeof exported === 'function' ? await exported(spec.context) : exported
-  ) as ProgramOwner | undefined;
+  const owner = (typeof exported === 'function' ? await exported(spec.context) : exported) as
+    | ProgramOwner
+    | undefined;
   if (typeof owner?.program !== 'function') {
     throw new BugError(`${module} exports no '${exportName}' with a program`);
   }

@@ -1,11 +1,11 @@
 /** What a run of the host engine is given and gives back: plain data and shared buffers. */
 
 import type { ErrorData } from '../../base/errors.ts';
+import type { Cpu, Program } from '../../cpu/cpu.ts';
 import type { Machine } from '../../machine/machine.ts';
 import type { NamedMemory } from '../../memory/boot.ts';
 import type { PhysicalMemory, PhysicalMemoryBuffers } from '../../memory/physical-memory.ts';
 import type { HistogramData } from '../../metrics/recorder.ts';
-import type { Cpu, Program } from '../../cpu/cpu.ts';
 import type { TranslationSetup } from '../virtual/spec.ts';
 import type { EventLog } from './event-log.ts';
 import type { HostFinding } from './finding.ts';

@@ -91,7 +91,9 @@ export function traceText(
     const times = words[at + TIMES]!;
     if (times === 0) continue;
     const name = OPERATIONS[words[at + OPERATION]!] ?? '?';
-    const where = hasAddress(name) ? ` ${placeText(symbols, words[at + HI]!, words[at + LO]!)}` : '';
+    const where = hasAddress(name)
+      ? ` ${placeText(symbols, words[at + HI]!, words[at + LO]!)}`
+      : '';
     texts.push(`${name}${where}${times > 1 ? ` x${times}` : ''}`);
   }
   return texts.join(', ');

@@ -65,7 +65,9 @@ describe('host engine', () => {
   it('reports a deadlock as a result, with who waits for what', async () => {
     const [error] = await failure('deadlocked', { stallMs: 300 });
     expect(error).toBeInstanceOf(StallError);
-    expect(error.message).toMatch(/no progress: cpu 0 waits for the word at 0x0000000000000040: Equal 1 under ffffffff/);
+    expect(error.message).toMatch(
+      /no progress: cpu 0 waits for the word at 0x0000000000000040: Equal 1 under ffffffff/,
+    );
   });
 
   it('ends an endless spin at the limit', async () => {
