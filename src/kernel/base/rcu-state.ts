@@ -1,12 +1,13 @@
 /**
  * Where RCU keeps its words, shared by readers (rcu.ts) and grace periods (rcu-callbacks.ts).
  *
- * Each CPU owns three lines in PerCpu.Rcu:
+ * Each CPU owns four lines in PerCpu.Rcu:
  *   0    rcu_read_lock_nesting, touched by its CPU alone
  *   64   the watching counter (context_tracking.state): odd while the CPU runs kernel or user code
  *        that may hold read-side sections, even in an extended quiescent state. Read by others.
  *   128  callbacks: number queued (4), grace period that the waiting ones need (4), then first and
  *        last of the newly queued and first of the waiting ones (8 each)
+ *   192  for the tree (rcu-tree.ts): the grace period that the CPU knows of, what it owes to it
  * and, from 256 on, a line per SRCU domain.
  *
  * struct rcu_state is one object on a node: gp_seq alone on its line, then the line of the lock and
@@ -25,6 +26,8 @@ export const RcuCpu = {
   NextFirst: PerCpu.Rcu + 136,
   NextLast: PerCpu.Rcu + 144,
   WaitFirst: PerCpu.Rcu + 152,
+  TreeSequence: PerCpu.Rcu + 192,
+  TreeNeeds: PerCpu.Rcu + 196,
   Srcu: PerCpu.Rcu + 256,
 } as const;
 
