@@ -11,8 +11,6 @@ export interface Command {
   readonly options: readonly Option[];
   /** Command lines that run as they stand. */
   readonly examples: readonly (readonly [command: string, what: string])[];
-  /** The name is taken, what it does comes later: refused whatever its options. */
-  readonly isLater?: true;
   run(args: Arguments, signal: AbortSignal): Promise<ExitCode>;
   /** More help for the words given (a workload's parameters). */
   help?(args: Arguments): Promise<string>;

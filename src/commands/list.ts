@@ -20,14 +20,17 @@ const LISTS: Readonly<Record<string, () => Promise<readonly Entry[]>>> = {
   locks,
   variants,
   metrics,
+  targets,
+  strategies,
+  oracles,
+  mutants,
 };
-
-/** Words of the design that have nothing to list yet. */
-const LATER = new Set(['oracles', 'mutants']);
 
 export const listCommand: Command = {
   name: 'list',
-  words: 'workloads|machines|profiles|locks|variants|metrics | params WORKLOAD',
+  words:
+    'workloads|machines|profiles|locks|variants|metrics|targets|strategies|oracles|mutants' +
+    ' | params WORKLOAD',
   description: 'list what there is to choose from',
   options: LIST_OPTIONS,
   examples: [
@@ -42,7 +45,6 @@ async function run(args: Arguments): Promise<ExitCode> {
   const [what, ...rest] = args.words;
   const known = [...Object.keys(LISTS), 'params'];
   if (what === undefined) throw new UserError(`list what? One of ${known.join(', ')}`);
-  if (LATER.has(what)) throw new UserError(`list ${what} is not in this version`);
   if (what === 'params') return listParameters(args, rest);
   const list = Object.hasOwn(LISTS, what) ? LISTS[what] : undefined;
   if (list === undefined) {
@@ -54,6 +56,7 @@ async function run(args: Arguments): Promise<ExitCode> {
   const entries = await list();
   if (args.values.has('json')) printJson(entries);
   else if (args.values.has('names')) print(entries.map(({ name }) => name).join('\n'));
+  else if (what === 'locks') print(await locksAndObjects(entries));
   else print(entryTable(entries));
   return ExitCode.Done;
 }
@@ -121,6 +124,16 @@ async function locks(): Promise<readonly Entry[]> {
   return Object.entries(LOCKS).map(([name, { kind, facts }]) => ({ name, kind, ...facts }));
 }
 
+/** Locks, then what is shared and is no lock: nothing takes the names of those as an argument. */
+async function locksAndObjects(locks: readonly Entry[]): Promise<string> {
+  const { OBJECTS } = await import('../sync/objects.ts');
+  const { KERNEL_OBJECTS } = await import('../kernel/objects.ts');
+  const objects = Object.entries({ ...OBJECTS, ...KERNEL_OBJECTS }).map(
+    ([name, { description }]) => ({ name, description }),
+  );
+  return `${entryTable(locks)}\n\nno locks, but shared as they are:\n${entryTable(objects)}`;
+}
+
 async function variants(): Promise<readonly Entry[]> {
   const { LIKE_DESCRIPTIONS } = await import('../kernel/like.ts');
   const { kernelOptionTables } = await import('../run/kernel-options.ts');
@@ -145,4 +158,45 @@ async function metrics(): Promise<readonly Entry[]> {
     ...METRICS.map((metric) => ({ kind: 'metric', ...metric })),
     ...COUNTERS.map((counter) => ({ kind: 'counter', ...counter })),
   ];
+}
+
+async function targets(): Promise<readonly Entry[]> {
+  const { resolveTarget, targetNames } = await import('../stress/registry.ts');
+  const all = await Promise.all(
+    targetNames().map((name) => resolveTarget({ name, mutant: '', lock: null })),
+  );
+  return all.map(({ name, group, description, smallest, usual, goals }) => ({
+    name,
+    group,
+    description,
+    smallest,
+    usual,
+    goals,
+  }));
+}
+
+async function strategies(): Promise<readonly Entry[]> {
+  const { STRATEGY_DESCRIPTIONS } = await import('../stress/strategies.ts');
+  return Object.entries(STRATEGY_DESCRIPTIONS).map(([name, description]) => ({
+    name,
+    description,
+  }));
+}
+
+async function oracles(): Promise<readonly Entry[]> {
+  const { ORACLE_NAMES } = await import('../stress/oracles/all.ts');
+  return ORACLE_NAMES.map((name) => ({ name, description: '' }));
+}
+
+async function mutants(): Promise<readonly Entry[]> {
+  const { CONTROLS, MUTANTS } = await import('../stress/mutants/catalogue.ts');
+  return [...MUTANTS, ...CONTROLS].map(
+    ({ id, name, change, model, oracles: expected, notHere }) => ({
+      name: id,
+      description: `${name}: ${change} (${notHere ?? model})`,
+      model,
+      oracles: expected,
+      notHere: notHere ?? null,
+    }),
+  );
 }

@@ -44,9 +44,6 @@ async function dispatch(argv: readonly string[]): Promise<ExitCode> {
     return ExitCode.Done;
   }
   const command = commandNamed(word);
-  if (command.isLater === true && !rest.includes('--help')) {
-    throw new UserError(`${command.name} is not in this version`);
-  }
   const parsed = parse(command, rest);
   if (parsed.wantsHelp) {
     print(await commandHelp(command, rest));

@@ -96,6 +96,58 @@ export const RUN_OPTIONS: readonly Option[] = [
   COLOR,
 ];
 
+export const STRESS_OPTIONS: readonly Option[] = [
+  {
+    name: 'engine',
+    value: 'explore|host',
+    default: 'explore',
+    description: 'who orders shared operations',
+  },
+  {
+    name: 'strategy',
+    value: 'NAME',
+    default: 'mix',
+    description: 'who goes next: mix, random, pct, pos, urw, starve, exhaustive',
+  },
+  {
+    name: 'memory-model',
+    alias: 'memory',
+    value: 'sc|tso',
+    default: 'tso',
+    description: 'sequentially consistent, or with store buffers (x86-TSO)',
+  },
+  {
+    name: 'oracle',
+    value: 'NAME[,NAME]',
+    description: 'findings of these alone (numalab list oracles); all unless told',
+  },
+  {
+    name: 'schedules',
+    value: 'N',
+    description: 'schedules per target; 20000 unless --time is given',
+  },
+  { name: 'time', value: 'T', description: 'as many schedules as fit, shared by all targets: 60s' },
+  { name: 'ops', value: 'N', description: 'operations of each CPU' },
+  { name: 'cpus', alias: 'c', value: 'N', description: 'CPUs that take part' },
+  {
+    name: 'jobs',
+    alias: 'j',
+    value: 'auto|J',
+    default: 'auto',
+    description: 'worker threads; with --schedules they never change a result',
+  },
+  { name: 'seed', alias: 's', value: 'S', default: '1', description: 'seed of all choices' },
+  { name: 'keep-going', value: '', description: 'after a failure go on with the other schedules' },
+  {
+    name: 'replay',
+    value: 'STRING|@FILE',
+    description: 'run the schedule of a failure again, from its string',
+  },
+  JSON_SWITCH,
+  { name: 'quiet', value: '', description: 'no progress' },
+  COLOR,
+];
+
 export const LIST_OPTIONS: readonly Option[] = [
   JSON_SWITCH,
   { name: 'names', value: '', description: 'one name per line and nothing else' },

@@ -1,0 +1,188 @@
+/**
+ * From a failing schedule to its story: the schedule made short, run once more with a trace, and
+ * the string that replays it. Runs in a worker, because the target may be a user's lock.
+ */
+
+import type { Explorer } from '../engine/explore/explorer.ts';
+import { type TracedResult, traceSchedule } from '../engine/explore/replay-schedule.ts';
+import type { ExploreFinding, TraceStep } from '../engine/explore/result.ts';
+import { runSchedule } from '../engine/explore/run-schedule.ts';
+import { nameAddress } from '../memory/symbols.ts';
+import { buildId } from '../run/build.ts';
+import { type CampaignSetup, type MinimiseTask, Shared } from './campaign-task.ts';
+import { Guide, type Plan } from './guide.ts';
+import { costOf, type FailedSchedule, type Laboratory, minimise } from './minimise.ts';
+import { resolveTarget } from './registry.ts';
+import { encodeReplay } from './replay-string.ts';
+import { openSized, signatureOf } from './run-schedules.ts';
+import type { OpenTarget } from './run-target.ts';
+import { strategyFor, type Turns } from './strategies.ts';
+import type { StressSize, StressTarget } from './target.ts';
+
+export interface FailureStory {
+  /** Of the campaign; -1: of a replay. */
+  readonly schedule: number;
+  readonly strategy: string;
+  readonly signature: string;
+  /** Of the short schedule. */
+  readonly finding: ExploreFinding;
+  /** "0x1000 count0". */
+  readonly address: string;
+  readonly size: StressSize;
+  readonly trace: readonly TraceStep[];
+  readonly switches: number;
+  readonly lateStores: number;
+  readonly isFixpoint: boolean;
+  readonly minimisedMs: number;
+  readonly original: {
+    readonly size: StressSize;
+    readonly steps: number;
+    readonly switches: number;
+  };
+  readonly replay: string;
+}
+
+/** Schedules that are searched when a smaller size is tried. */
+const SEARCH_SCHEDULES = 400;
+/** Without an end, only so much of the schedule is kept: agents take turns from there on. */
+const ENDLESS_STEPS = 400;
+export const USER_HASH_LENGTH = 16;
+
+export async function explainFailure(task: MinimiseTask): Promise<FailureStory> {
+  const { setup, failure, limitMs } = task;
+  const startMs = performance.now();
+  const bench = new Bench(await resolveTarget(setup.target), task, startMs + limitMs);
+  const { size } = setup;
+  const { agents, values, signature } = failure;
+  const whole: FailedSchedule = { size, agents, values, signature };
+  const short = minimise(whole, bench.target.smallest, bench);
+  const minimisedMs = performance.now() - startMs;
+  const steps = agents.length;
+  return {
+    ...bench.tell(short.failure),
+    schedule: failure.schedule,
+    strategy: failure.strategy,
+    switches: short.switches,
+    lateStores: short.lateStores,
+    isFixpoint: short.isFixpoint,
+    minimisedMs,
+    original: { size, steps, switches: costOf(whole).switches },
+  };
+}
+
+class Bench implements Laboratory {
+  readonly target: StressTarget;
+  readonly #setup: CampaignSetup;
+  readonly #deadlineMs: number;
+  readonly #schedule: number;
+  readonly #shared: Int32Array;
+  readonly #heart: number;
+  readonly #open = new Map<string, OpenTarget>();
+
+  constructor(target: StressTarget, task: MinimiseTask, deadlineMs: number) {
+    this.target = target;
+    this.#setup = task.setup;
+    this.#schedule = task.failure.schedule;
+    this.#shared = new Int32Array(task.shared);
+    this.#heart = Shared.Hearts + task.worker;
+    this.#deadlineMs = deadlineMs;
+  }
+
+  expired(): boolean {
+    return performance.now() > this.#deadlineMs || Atomics.load(this.#shared, Shared.Stop) !== 0;
+  }
+
+  run(size: StressSize, plan: Plan): FailedSchedule | null {
+    return this.#one(size, new Guide(plan), 0);
+  }
+
+  search(size: StressSize, signature: string): FailedSchedule | null {
+    const { explorer } = this.#opened(size);
+    const strategy: Turns = strategyFor('mix', explorer, this.#setup.seed);
+    for (let schedule = 0; schedule < SEARCH_SCHEDULES && !this.expired(); schedule++) {
+      const found = this.#one(size, strategy, schedule);
+      if (found?.signature === signature) return found;
+    }
+    return null;
+  }
+
+  #one(size: StressSize, strategy: Guide | Turns, schedule: number): FailedSchedule | null {
+    const { explorer } = this.#opened(size);
+    Atomics.add(this.#shared, this.#heart, 1);
+    const result = runSchedule(explorer, strategy, schedule);
+    if (result.outcome !== 'failed') return null;
+    const { agents, values } = result;
+    return { size, agents, values, signature: signatureOf(explorer, result) };
+  }
+
+  #opened(size: StressSize): OpenTarget {
+    const key = `${size.cpus}x${size.operations}`;
+    const known = this.#open.get(key) ?? openSized(this.target, this.#setup, size);
+    this.#open.set(key, known);
+    return known;
+  }
+
+  /** Once more, with a trace. */
+  tell({ size, agents, values }: FailedSchedule): Told {
+    const { explorer } = this.#opened(size);
+    const traced = traceSchedule(explorer, agents, values);
+    return tellStory(this.#setup, size, this.#schedule, explorer, traced);
+  }
+}
+
+export type Told = Pick<
+  FailureStory,
+  'signature' | 'finding' | 'address' | 'size' | 'trace' | 'replay'
+>;
+
+/** What a traced failure says, and the string that replays it. */
+export function tellStory(
+  { target, model, seed }: CampaignSetup,
+  size: StressSize,
+  schedule: number,
+  explorer: Explorer,
+  traced: TracedResult,
+): Told {
+  const { trace, log } = traced;
+  const finding = traced.finding!;
+  const { hi, lo } = finding;
+  const signature = signatureOf(explorer, traced);
+  const endless = finding.oracle === 'livelock';
+  const kept = endless ? segmentsWithin(trace, ENDLESS_STEPS) : log.segments.length;
+  const replay = encodeReplay({
+    target: target.name,
+    mutant: target.mutant,
+    cpus: size.cpus,
+    operations: size.operations,
+    model,
+    seed,
+    schedule,
+    build: buildId(),
+    userHash: target.lock?.sha256.slice(0, USER_HASH_LENGTH) ?? '',
+    signature,
+    segments: log.segments.slice(0, kept),
+    values: log.values,
+  });
+  return {
+    signature,
+    finding,
+    address: `0x${hexOf(hi, lo)} ${nameAddress(explorer.setup.symbols, hi & 0xffff, lo)}`,
+    size,
+    trace: endless ? trace.slice(0, ENDLESS_STEPS) : trace,
+    replay,
+  };
+}
+
+/** Segments that end within so many steps. */
+function segmentsWithin(trace: readonly TraceStep[], steps: number): number {
+  let count = 0;
+  for (let i = 0; i < Math.min(steps, trace.length); i++) {
+    if (trace[i + 1]?.agent !== trace[i]!.agent) count++;
+  }
+  return count;
+}
+
+function hexOf(hi: number, lo: number): string {
+  const digits = [hi & 0xffff, lo].map((word) => (word >>> 0).toString(16).padStart(8, '0'));
+  return digits.join('').replace(/^0+(?=.)/, '');
+}

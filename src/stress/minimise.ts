@@ -1,0 +1,250 @@
+/**
+ * Makes a failing schedule short enough to be read: fewer CPUs, fewer operations, fewer context
+ * switches, fewer late stores, fewer chosen values, in this order and again until nothing gets
+ * smaller. A trial is one run of a plan; it is kept if it fails with the same signature and costs
+ * less. Source: ddmin (Zeller, Hildebrandt, IEEE TSE 2002) over context switches, then over the
+ * choices of the memory model.
+ *
+ * Deviation: dropping a CPU or an operation changes the programs, so when the cut plan does not
+ * fail, some schedules of the smaller size are searched, too.
+ */
+
+import { Block, drainKey, type Plan, planOf, type Segment } from './guide.ts';
+import type { StressSize } from './target.ts';
+
+/** A schedule that failed. */
+export interface FailedSchedule {
+  readonly size: StressSize;
+  /** In the order of steps, up to the failure. */
+  readonly agents: ArrayLike<number>;
+  readonly values: ArrayLike<number>;
+  /** Oracle and field: two failures with one signature are the same failure. */
+  readonly signature: string;
+}
+
+/** Runs trials. */
+export interface Laboratory {
+  /** null: it did not fail. */
+  run(size: StressSize, plan: Plan): FailedSchedule | null;
+  /** Some schedules of this size; the first that fails with the signature. */
+  search(size: StressSize, signature: string): FailedSchedule | null;
+  /** No time is left: the best so far is taken. */
+  expired(): boolean;
+}
+
+export interface Minimised {
+  readonly failure: FailedSchedule;
+  readonly plan: Plan;
+  readonly switches: number;
+  readonly lateStores: number;
+  /** Nothing could be left out any more; false: time ran out. */
+  readonly isFixpoint: boolean;
+}
+
+interface Cost {
+  readonly switches: number;
+  readonly lateStores: number;
+  readonly values: number;
+  readonly steps: number;
+}
+
+interface Best {
+  readonly failure: FailedSchedule;
+  readonly plan: Plan;
+  readonly cost: Cost;
+}
+
+const ROUNDS_MAX = 20;
+
+export function minimise(
+  failure: FailedSchedule,
+  smallest: StressSize,
+  laboratory: Laboratory,
+): Minimised {
+  const plan = planOf(failure.agents, failure.values, failure.size.cpus);
+  const search = new Minimiser(laboratory, smallest, { failure, plan, cost: costOf(failure) });
+  const isFixpoint = search.toFixpoint();
+  const { best } = search;
+  const { switches, lateStores } = best.cost;
+  return { failure: best.failure, plan: best.plan, switches, lateStores, isFixpoint };
+}
+
+class Minimiser {
+  best: Best;
+  readonly #laboratory: Laboratory;
+  readonly #smallest: StressSize;
+  readonly #signature: string;
+
+  constructor(laboratory: Laboratory, smallest: StressSize, best: Best) {
+    this.#laboratory = laboratory;
+    this.#smallest = smallest;
+    this.best = best;
+    this.#signature = best.failure.signature;
+  }
+
+  toFixpoint(): boolean {
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      const before = this.best;
+      this.#dropCpus();
+      this.#dropOperations();
+      this.#reduceSwitches();
+      this.#extendSegments();
+      this.#reduceLateStores();
+      this.#reduceValues();
+      if (this.#laboratory.expired()) return false;
+      if (this.best === before) return true;
+    }
+    return false;
+  }
+
+  #dropCpus(): void {
+    for (let cpu = this.best.failure.size.cpus - 1; cpu >= 0; cpu--) {
+      const { size } = this.best.failure;
+      if (size.cpus <= this.#smallest.cpus) return;
+      this.#trySize({ ...size, cpus: size.cpus - 1 }, withoutCpu(this.best.plan, cpu), cpu === 0);
+    }
+  }
+
+  #dropOperations(): void {
+    for (;;) {
+      const { size } = this.best.failure;
+      if (size.operations <= this.#smallest.operations) return;
+      const fewer = { ...size, operations: size.operations - 1 };
+      if (!this.#trySize(fewer, this.best.plan, true)) return;
+    }
+  }
+
+  /** A smaller size is always better. */
+  #trySize(size: StressSize, plan: Plan, searches: boolean): boolean {
+    if (this.#laboratory.expired()) return false;
+    let found = this.#laboratory.run(size, plan);
+    if (found?.signature !== this.#signature) {
+      found = searches ? this.#laboratory.search(size, this.#signature) : null;
+    }
+    if (found === null) return false;
+    this.#accept(found, null);
+    return true;
+  }
+
+  #reduceSwitches(): void {
+    const segments = (): readonly Segment[] => this.best.plan.segments;
+    this.#ddmin(segments, (kept) => ({ ...this.best.plan, segments: kept }));
+  }
+
+  /** Runs a segment as far as it gets: what it runs into may make a later one needless. */
+  #extendSegments(): void {
+    for (let i = 0; i < this.best.plan.segments.length; i++) {
+      const { segments } = this.best.plan;
+      const longer = segments.map((segment, index) =>
+        index === i ? { ...segment, until: Number.POSITIVE_INFINITY } : segment,
+      );
+      this.#try({ ...this.best.plan, segments: longer });
+    }
+  }
+
+  #reduceLateStores(): void {
+    if (this.best.cost.lateStores === 0) return;
+    if (this.#try({ ...this.best.plan, late: new Set() })) return;
+    const late = (): readonly number[] => [...(this.best.plan.late ?? drainsOf(this.best.failure))];
+    this.#ddmin(late, (kept) => ({ ...this.best.plan, late: new Set(kept) }));
+  }
+
+  #reduceValues(): void {
+    const chosen = (): readonly number[] =>
+      this.best.plan.values.flatMap((value, index) => (value === 0 ? [] : [index]));
+    this.#ddmin(chosen, (kept) => {
+      const values = this.best.plan.values.map((value, index) =>
+        kept.includes(index) ? value : 0,
+      );
+      return { ...this.best.plan, values };
+    });
+  }
+
+  /** Leaves out parts, large ones first. `items` is asked again after each success. */
+  #ddmin<Item>(items: () => readonly Item[], planWith: (kept: readonly Item[]) => Plan): void {
+    let size = Math.ceil(items().length / 2);
+    while (size >= 1 && items().length > 0) {
+      let removed = false;
+      for (let from = 0; from < items().length; ) {
+        if (this.#laboratory.expired()) return;
+        const all = items();
+        const kept = [...all.slice(0, from), ...all.slice(from + size)];
+        if (this.#try(planWith(kept))) removed = true;
+        else from += size;
+      }
+      if (size === 1 && !removed) return;
+      size = Math.max(1, Math.floor(size / 2));
+    }
+  }
+
+  #try(plan: Plan): boolean {
+    const { failure, cost } = this.best;
+    const found = this.#laboratory.run(failure.size, plan);
+    if (found?.signature !== this.#signature) return false;
+    if (compareCosts(costOf(found), cost) >= 0) return false;
+    this.#accept(found, plan.late);
+    return true;
+  }
+
+  /** What has run, not what was asked for, is the new plan. */
+  #accept(failure: FailedSchedule, late: Plan['late']): void {
+    const plan = { ...planOf(failure.agents, failure.values, failure.size.cpus), late };
+    this.best = { failure, plan, cost: costOf(failure) };
+  }
+}
+
+/** The others move up. */
+function withoutCpu(plan: Plan, cpu: number): Plan {
+  const segments = plan.segments.flatMap((segment) => {
+    if (segment.cpu === cpu) return [];
+    return [segment.cpu < cpu ? segment : { ...segment, cpu: segment.cpu - 1 }];
+  });
+  return { segments, values: plan.values, late: null };
+}
+
+function drainsOf({ agents, size }: FailedSchedule): number[] {
+  const taken = new Uint32Array(size.cpus);
+  const keys: number[] = [];
+  for (let i = 0; i < agents.length; i++) {
+    const agent = agents[i]!;
+    if (Math.floor(agent / size.cpus) !== Block.Drain) continue;
+    const cpu = agent % size.cpus;
+    keys.push(drainKey(cpu, taken[cpu]!++));
+  }
+  return keys;
+}
+
+/**
+ * A switch is a change of the CPU at work. Drains and deliveries happen beside the CPUs: a drain
+ * that does not follow a step of its CPU at once is a late store.
+ */
+export function costOf({ agents, values, size }: FailedSchedule): Cost {
+  const { cpus } = size;
+  let switches = 0;
+  let lateStores = 0;
+  let atWork = -1;
+  let lastCpu = -1;
+  for (let i = 0; i < agents.length; i++) {
+    const block = Math.floor(agents[i]! / cpus);
+    const cpu = agents[i]! % cpus;
+    if (block === Block.Drain) {
+      if (cpu !== lastCpu) lateStores++;
+    } else if (block !== Block.Delivery) {
+      if (atWork >= 0 && cpu !== atWork) switches++;
+      atWork = cpu;
+    }
+    lastCpu = cpu;
+  }
+  let chosen = 0;
+  for (let i = 0; i < values.length; i++) if (values[i] !== 0) chosen++;
+  return { switches, lateStores, values: chosen, steps: agents.length };
+}
+
+function compareCosts(a: Cost, b: Cost): number {
+  return (
+    a.switches - b.switches ||
+    a.lateStores - b.lateStores ||
+    a.values - b.values ||
+    a.steps - b.steps
+  );
+}

@@ -1,0 +1,100 @@
+/**
+ * Everything that `numalab stress` can be pointed at, by name: each lock of the house under the
+ * target of all locks, and the protocols. A lock gets here with its line in src/sync/registry.ts.
+ */
+
+import { UserError } from '../base/errors.ts';
+import { given } from '../base/parse-quantity.ts';
+import { didYouMean } from '../base/suggest.ts';
+import type { Program } from '../cpu/cpu.ts';
+import { importUserLock } from '../run/user-lock-file.ts';
+import type { Lock } from '../sync/lock.ts';
+import { LOCKS } from '../sync/registry.ts';
+import type { TargetReference } from './campaign-task.ts';
+import { CONTROLS, MUTANTS } from './mutants/catalogue.ts';
+import type { StressTarget } from './target.ts';
+import { lockTarget } from './targets/lock-target.ts';
+import { rcuTarget } from './targets/rcu-target.ts';
+
+type Make = () => StressTarget;
+
+const PROTOCOLS: Readonly<Record<string, Make>> = { rcu: () => rcuTarget() };
+
+/** 'none' is no lock, on purpose. */
+const NOT_STRESSED = new Set(['none']);
+
+function targets(): ReadonlyMap<string, Make> {
+  const all = new Map<string, Make>();
+  for (const [name, { facts, make }] of Object.entries(LOCKS)) {
+    if (NOT_STRESSED.has(name)) continue;
+    all.set(name, () => lockTarget({ name, description: facts.description, make }));
+  }
+  for (const [name, make] of Object.entries(PROTOCOLS)) all.set(name, make);
+  return all;
+}
+
+/** Words that stand for several targets. */
+export const GROUPS = ['all', 'locks', 'protocols'] as const;
+
+export function targetNames(): readonly string[] {
+  return [...targets().keys()];
+}
+
+/** The targets that a word stands for. */
+export function targetsNamed(word: string): readonly string[] {
+  const all = targets();
+  if (word === 'all') return [...all.keys()];
+  if (word === 'locks') return [...all.keys()].filter((name) => !Object.hasOwn(PROTOCOLS, name));
+  if (word === 'protocols') return Object.keys(PROTOCOLS);
+  if (all.has(word)) return [word];
+  const known = [...GROUPS, ...all.keys()];
+  const near = didYouMean(word, known) || "; 'numalab list targets' lists them";
+  throw new UserError(`there is no stress target ${given(word)}${near}`);
+}
+
+export async function resolveTarget(reference: TargetReference): Promise<StressTarget> {
+  const { name, mutant, lock } = reference;
+  if (lock !== null) {
+    const imported = await importUserLock(lock);
+    return userLockTarget(name, lock.file, () => imported);
+  }
+  if (mutant !== '') return mutantNamed(mutant).make();
+  const make = targets().get(name);
+  if (make === undefined) throw new UserError(`there is no stress target ${given(name)}`);
+  return make();
+}
+
+/**
+ * `make` absent: for whoever only asks for sizes and goals, because a user's file may hang when it
+ * is imported.
+ */
+export function userLockTarget(name: string, file: string, make?: () => Lock): StressTarget {
+  const nothing: Lock = { name, bytes: 4, acquire: noProgram, release: noProgram };
+  return lockTarget({
+    name,
+    description: `the lock of ${file}`,
+    make: make ?? (() => nothing),
+    // A CPU holds one lock of a user's at a time: its queue node is one.
+    parts: ['write'],
+  });
+}
+
+function* noProgram(): Program {}
+
+export function mutantNamed(id: string): (typeof MUTANTS)[number] {
+  const all = [...MUTANTS, ...CONTROLS];
+  const found = all.find((mutant) => mutant.id.toLowerCase() === id.toLowerCase());
+  if (found === undefined) {
+    const near = didYouMean(
+      id,
+      all.map((mutant) => mutant.id),
+    );
+    throw new UserError(
+      `mutant: there is no ${given(id)}${near || "; 'numalab list mutants' lists them"}`,
+    );
+  }
+  if (found.notHere !== undefined) {
+    throw new UserError(`mutant=${found.id} is listed and not run: ${found.notHere}`);
+  }
+  return found;
+}

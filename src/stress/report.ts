@@ -1,0 +1,137 @@
+/** The printed result of one target: a clean pass with what it means, or a failure. */
+
+import { threeDigits } from '../base/units.ts';
+import { type Look, paint } from '../report/color.ts';
+import { groupDigits } from '../report/table.ts';
+import type { CampaignResult } from './campaign.ts';
+import type { FailureStory } from './explain-failure.ts';
+import { failureText, sizeText } from './failure-report.ts';
+import type { Meaning } from './verdict.ts';
+
+/** One target's campaign, judged. */
+export interface Judged {
+  readonly name: string;
+  readonly mutant: string;
+  readonly result: CampaignResult;
+  readonly meaning: Meaning;
+  readonly stories: readonly FailureStory[];
+  /** "numalab stress ticket"; sizes and strings are added. */
+  readonly command: string;
+}
+
+const PAINTS = {
+  passed: 'green',
+  incomplete: 'yellow',
+  vacuous: 'red',
+  failed: 'red',
+} as const;
+
+export function titleOf({ name, mutant }: Pick<Judged, 'name' | 'mutant'>): string {
+  return mutant === '' ? name : `${name} mutant=${mutant}`;
+}
+
+export function replayCommand({ command }: Pick<Judged, 'command'>, replay: string): string {
+  return `${command} --replay ${replay}`;
+}
+
+export function targetText(judged: Judged, look: Look): string {
+  const { result, meaning, stories } = judged;
+  const { model, strategy, seed, size } = result.setup;
+  const lines = [
+    `${titleOf(judged)}: ${sizeText(size)}, ${model}, ${strategy}, seed ${seed}`,
+    `${paint(meaning.verdict, PAINTS[meaning.verdict], look)}: ${countsText(judged)}`,
+  ];
+  if (meaning.verdict === 'failed') {
+    for (const story of stories) {
+      const found = `schedule ${groupDigits(story.schedule)} (${story.strategy})`;
+      const text = failureText(story, replayCommand(judged, story.replay), look);
+      lines.push('', `found in ${found}`, ...text);
+    }
+  } else {
+    lines.push(...meaningText(judged).map((line) => `  ${line}`));
+  }
+  lines.push(`digest ${result.digest}`);
+  return lines.join('\n');
+}
+
+function countsText({ result, meaning }: Judged): string {
+  const { schedules, steps, seconds } = result;
+  const rate = `${threeDigits(schedules / Math.max(seconds, 0.001) / 1000)} k/s`;
+  const parts = [
+    `${groupDigits(schedules)} schedules`,
+    `${groupDigits(steps)} steps`,
+    `${threeDigits(seconds)} s (${rate})`,
+  ];
+  if (result.failed > 1) parts.push(`${groupDigits(result.failed)} of them failed`);
+  if (meaning.verdict === 'incomplete') parts.push('ended by the time, not by the schedules');
+  return parts.join(', ');
+}
+
+/** What a pass is worth. */
+function meaningText({ result, meaning }: Judged): string[] {
+  const lines: string[] = [];
+  const shares = [...result.byStrategy].map(([name, count]) => `${name} ${groupDigits(count)}`);
+  if (shares.length > 1) lines.push(`schedules: ${shares.join(', ')}`);
+  for (const { depth, schedules, missProbability } of meaning.residuals) {
+    lines.push(
+      `a mistake of depth ${depth} stayed hidden with probability <= ` +
+        `${probabilityText(missProbability)} (PCT, ${groupDigits(schedules)} schedules, ` +
+        `n = ${meaning.agents}, k = ${groupDigits(meaning.stepsMax)})`,
+    );
+  }
+  if (meaning.residuals.length === 0) {
+    lines.push('no bound on what was missed: this strategy has none (pct has)');
+  }
+  if (meaning.reached.length > 0) lines.push(`reached: ${meaning.reached.join(', ')}`);
+  for (const { name } of meaning.missed) {
+    const what = meaning.verdict === 'vacuous' ? 'so the pass says nothing about it' : 'so far';
+    lines.push(`not reached: ${name}, ${what}`);
+  }
+  for (const { name, leastCpus, leastOperations } of meaning.outOfReach) {
+    const { cpus, operations } = result.setup.size;
+    const needs = [
+      ...(cpus < leastCpus ? [`with ${cpus} CPUs (needs ${leastCpus})`] : []),
+      ...(operations < leastOperations ? [`with --ops ${operations} (${leastOperations})`] : []),
+    ];
+    lines.push(`out of reach: ${name} not reachable ${needs.join(' and ')}`);
+  }
+  if (result.limited > 0) {
+    lines.push(`${groupDigits(result.limited)} schedules were cut off by the step limit`);
+  }
+  return lines;
+}
+
+export function probabilityText(probability: number): string {
+  if (probability >= 0.0995) return probability.toFixed(2);
+  if (probability < 1e-99) return '1e-99';
+  return probability.toExponential(1);
+}
+
+/** One line per target. */
+export function summaryLine(judged: Judged, width: number, look: Look): string {
+  const { result, meaning, stories } = judged;
+  const verdict = paint(meaning.verdict.padEnd(10), PAINTS[meaning.verdict], look);
+  const bounds = meaning.residuals.map(
+    ({ depth, missProbability }) => `d${depth} <= ${probabilityText(missProbability)}`,
+  );
+  const story = stories[0];
+  const more =
+    story === undefined
+      ? [...bounds, ...meaning.missed.map(({ name }) => `not reached: ${name}`)].join(', ')
+      : `${story.finding.oracle}: schedule ${story.schedule}`;
+  const counts = `${groupDigits(result.schedules).padStart(11)} schedules`;
+  const time = `${result.seconds.toFixed(1).padStart(6)} s`;
+  return `${titleOf(judged).padEnd(width)}  ${verdict}${counts}${time}  ${more}`.trimEnd();
+}
+
+/** The last line of several targets. */
+export function groupSummary(all: readonly Judged[], targets: number): string {
+  const count = (verdict: Meaning['verdict']): number =>
+    all.filter(({ meaning }) => meaning.verdict === verdict).length;
+  const parts = (['passed', 'failed', 'vacuous', 'incomplete'] as const).flatMap((verdict) =>
+    count(verdict) === 0 ? [] : [`${count(verdict)} ${verdict}`],
+  );
+  const left = targets - all.length;
+  if (left > 0) parts.push(`${left} not stressed (--keep-going goes on after a failure)`);
+  return `${targets} targets: ${parts.join(', ')}`;
+}

@@ -1,0 +1,197 @@
+/**
+ * From the texts of the command line to campaigns: targets, sizes, budgets. Whatever is wrong with
+ * the input is refused here, before a thread is started.
+ */
+
+import { availableParallelism } from 'node:os';
+import { UserError } from '../base/errors.ts';
+import { parseAssignment } from '../base/parse-parameters.ts';
+import { given, parseCount, parseSeed, parseTimePs } from '../base/parse-quantity.ts';
+import { didYouMean } from '../base/suggest.ts';
+import { PS_PER_MS, PS_PER_S } from '../base/units.ts';
+import type { MemoryModel } from '../engine/explore/execution.ts';
+import { isLockFile, openUserLock } from '../run/user-lock-file.ts';
+import type { CampaignSetup, TargetReference } from './campaign-task.ts';
+import { ORACLE_NAMES } from './oracles/all.ts';
+import { mutantNamed, resolveTarget, targetsNamed, userLockTarget } from './registry.ts';
+import { STEP_LIMIT } from './run-target.ts';
+import { parseStrategy, type StrategyName } from './strategies.ts';
+import type { StressSize, StressTarget } from './target.ts';
+
+/** Texts as the user wrote them; undefined = not given. */
+export interface StressRequest {
+  readonly words: readonly string[];
+  readonly engine: string | undefined;
+  readonly strategy: string | undefined;
+  readonly memoryModel: string | undefined;
+  readonly oracle: string | undefined;
+  readonly schedules: string | undefined;
+  readonly time: string | undefined;
+  readonly operations: string | undefined;
+  readonly cpus: string | undefined;
+  readonly jobs: string | undefined;
+  readonly seed: string | undefined;
+  readonly keepGoing: boolean;
+}
+
+export interface StressPlan {
+  readonly targets: readonly { readonly setup: CampaignSetup; readonly target: StressTarget }[];
+  /** null: as many as fit into the time. */
+  readonly schedules: number | null;
+  readonly timeMs: number | null;
+  readonly jobs: number;
+  readonly keepGoing: boolean;
+  readonly strategy: StrategyName;
+  /** The word stood for several targets. */
+  readonly isGroup: boolean;
+}
+
+export const DEFAULT_SCHEDULES = 20_000;
+const SCHEDULES_MAX = 1_000_000_000;
+const OPERATIONS_MAX = 1000;
+const JOBS_MAX = 256;
+const CPUS_MAX = 64;
+
+export async function resolveStress(
+  request: StressRequest,
+  signal: AbortSignal,
+): Promise<StressPlan> {
+  refuseOtherEngines(request.engine ?? 'explore');
+  const [word, ...rest] = request.words;
+  if (word === undefined) {
+    throw new UserError(
+      "stress what? A target ('numalab list targets'), all, locks, protocols, or ./my-lock.mjs",
+    );
+  }
+  const strategy = parseStrategy(request.strategy ?? 'mix');
+  const timeMs = parseTime(request.time);
+  const common = {
+    model: parseModel(request.memoryModel ?? 'tso'),
+    strategy,
+    seed: parseSeed('--seed', request.seed ?? '1'),
+    stepLimit: STEP_LIMIT,
+    oracles: parseOracles(request.oracle),
+  };
+  const references = await referencesOf(word, parseMutant(rest), signal);
+  const targets: StressPlan['targets'][number][] = [];
+  for (const reference of references) {
+    const { lock, name } = reference;
+    // Not imported here: a user's file may hang.
+    const target = lock === null ? await resolveTarget(reference) : userLockTarget(name, lock.file);
+    const size = sizeOf(target, request);
+    targets.push({ setup: { ...common, target: reference, size }, target });
+  }
+  return {
+    targets,
+    schedules: parseSchedules(request.schedules, timeMs),
+    timeMs,
+    jobs: parseJobs(request.jobs ?? 'auto'),
+    keepGoing: request.keepGoing,
+    strategy,
+    isGroup: references.length > 1,
+  };
+}
+
+function refuseOtherEngines(engine: string): void {
+  if (engine === 'explore') return;
+  if (engine === 'host') {
+    throw new UserError('--engine host: stress on the host engine is not in this version');
+  }
+  if (engine === 'virtual') {
+    throw new UserError(
+      "--engine virtual: stress needs an engine that chooses schedules: explore; 'numalab run " +
+        "--check' runs the checkers on the virtual one",
+    );
+  }
+  throw new UserError(`--engine: ${given(engine)} is none of explore, host`);
+}
+
+async function referencesOf(
+  word: string,
+  mutant: string,
+  signal: AbortSignal,
+): Promise<TargetReference[]> {
+  if (isLockFile(word)) {
+    if (mutant !== '') throw new UserError(`mutant=${mutant}: a lock from a file has no mutants`);
+    const lock = await openUserLock(word, signal);
+    return [{ name: lock.name, mutant: '', lock }];
+  }
+  const names = targetsNamed(word);
+  if (mutant === '') return names.map((name) => ({ name, mutant, lock: null }));
+  if (names.length > 1) throw new UserError(`mutant=${mutant}: name one target, not ${word}`);
+  const { id } = mutantNamed(mutant);
+  return [{ name: names[0]!, mutant: id, lock: null }];
+}
+
+export function parseMutant(words: readonly string[]): string {
+  let mutant = '';
+  for (const word of words) {
+    const { key, value } = parseAssignment(word);
+    if (key !== 'mutant') {
+      throw new UserError(
+        `stress has no parameter ${given(key)}${didYouMean(key, ['mutant'])}; it takes mutant=ID`,
+      );
+    }
+    if (mutant !== '') throw new UserError('mutant is given twice; give it once');
+    if (value === '') throw new UserError("mutant: an empty value; 'numalab list mutants'");
+    mutant = value;
+  }
+  return mutant;
+}
+
+function sizeOf(target: StressTarget, request: StressRequest): StressSize {
+  const { smallest, usual, name } = target;
+  const { cpus, operations } = request;
+  const most = target.resized === undefined ? target.machine.cpuCount : CPUS_MAX;
+  return {
+    cpus: cpus === undefined ? usual.cpus : parseCpus(cpus, name, smallest.cpus, most),
+    operations:
+      operations === undefined
+        ? usual.operations
+        : parseCount('--ops', operations, {
+            minimum: smallest.operations,
+            maximum: OPERATIONS_MAX,
+          }),
+  };
+}
+
+function parseCpus(text: string, name: string, least: number, most: number): number {
+  const count = parseCount('--cpus', text, { minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
+  if (count >= least && count <= most) return count;
+  const why =
+    count < least ? 'with fewer nothing can go wrong' : 'the explore engine takes no more';
+  throw new UserError(`--cpus: ${name} takes ${least} to ${most} CPUs, not ${count}: ${why}`);
+}
+
+export function parseModel(text: string): MemoryModel {
+  if (text === 'sc' || text === 'tso') return text;
+  throw new UserError(`--memory-model: ${given(text)} is none of sc, tso`);
+}
+
+function parseOracles(text: string | undefined): readonly string[] {
+  if (text === undefined) return [];
+  return text.split(',').map((name) => {
+    if (ORACLE_NAMES.includes(name)) return name;
+    const near = didYouMean(name, ORACLE_NAMES) || "; 'numalab list oracles' lists them";
+    throw new UserError(`--oracle: there is no oracle ${given(name)}${near}`);
+  });
+}
+
+function parseTime(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  const bounds = { minimum: PS_PER_MS, maximum: 7 * 24 * 3600 * PS_PER_S };
+  return parseTimePs('--time', text, 's', bounds) / PS_PER_MS;
+}
+
+function parseSchedules(text: string | undefined, timeMs: number | null): number | null {
+  if (text === undefined) return timeMs === null ? DEFAULT_SCHEDULES : null;
+  return parseCount('--schedules', text, { minimum: 1, maximum: SCHEDULES_MAX });
+}
+
+function parseJobs(text: string): number {
+  if (text === 'auto') return availableParallelism();
+  if (!/^-?\d/.test(text)) {
+    throw new UserError(`--jobs: ${given(text)} is neither auto nor a number of threads`);
+  }
+  return parseCount('--jobs', text, { minimum: 1, maximum: JOBS_MAX });
+}
