@@ -43,7 +43,6 @@ const TESTS_THAT_COUNT = ['test/conformance/', 'test/oracle/', 'test/support/', 
 
 /** Parts that the program does not stand on yet, and what they are for. */
 const AHEAD_OF_USE: Readonly<Record<string, string>> = {
-  'src/sync/seqcount.ts': 'the kernel base: write-side counters of systems to come',
   'src/translation/software-walk.ts': 'what tests compare the hardware walker with',
 };
 
