@@ -6,6 +6,7 @@ import { describeLocks } from './lock-suite.ts';
 describeLocks(hostConformance, {
   locks: [
     ...['ticket', 'mcs', 'qspinlock', 'qrwlock', 'rwsem'],
+    ...['simple-rwlock', 'percpu-rwsem', 'bravo-qrwlock', 'seqlock'],
     ...['anderson', 'k42', 'hemlock', 'twa', 'cna', 'cohort', 'hclh', 'hmcs'],
     ...['mutex', 'mutex-nospin', 'futex', 'rtmutex', 'peterson', 'dekker'],
   ],

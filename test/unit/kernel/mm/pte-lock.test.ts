@@ -14,6 +14,7 @@ import {
   type PteLockSteps,
   pteLockSteps,
 } from '../../../../src/kernel/mm/pte-lock.ts';
+import type { Address } from '../../../../src/memory/physical-address.ts';
 import { makeTreiberStack } from '../../../../src/sync/treiber-stack.ts';
 import { firstFailure, lines, load, raise, require, store } from '../../../support/shared-words.ts';
 import { StepEngine } from '../../../support/step-engine.ts';
@@ -27,6 +28,13 @@ const COUNT = 128;
 
 interface Totals {
   retracted: number;
+}
+
+/** Moves what was counted in a table to the sum. */
+function* collect(cpu: Cpu, sum: Address, hi: number, lo: number): Program {
+  while (!cpu.swap32(hi, lo + COUNT, 0, Order.Relaxed)) yield;
+  const counted = cpu.lo;
+  while (!cpu.add32(sum.hi, sum.lo, counted, Order.Relaxed)) yield;
 }
 
 type Change = (freeTable: FreeTable) => Partial<PteLockSteps>;
@@ -83,11 +91,7 @@ function run(seed: number, change: Change): Totals {
       const which = (i + cpu.id) % 2;
       const pmd = pmds[which]!;
       if ((i + cpu.id) % 3 === 0) {
-        yield* lock.retract(cpu, pmd.hi, pmd.lo, function* (self, hi, lo) {
-          while (!self.swap32(hi, lo + COUNT, 0, Order.Relaxed)) yield;
-          const counted = self.lo;
-          while (!self.add32(sum!.hi, sum!.lo, counted, Order.Relaxed)) yield;
-        });
+        yield* lock.retract(cpu, pmd.hi, pmd.lo, (self, hi, lo) => collect(self, sum!, hi, lo));
         totals.retracted += cpu.ret;
       } else {
         yield* fault(cpu, lock, rcu, which);
@@ -98,7 +102,7 @@ function run(seed: number, change: Change): Totals {
     yield rcu.finish(cpu);
   }
 
-  engine.run([program, program, program, program]);
+  engine.run(Array.from({ length: CPUS }, () => program));
   let counted = engine.peek32(sum!);
   for (let i = 0; i < TABLES; i++) counted += engine.peek32(image, i * 4096 + COUNT);
   require(counted === done, 'a count was lost');
