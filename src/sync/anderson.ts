@@ -4,8 +4,8 @@
  * Multiprocessors", IEEE TPDS 1990, table V.
  * Invariant: one slot at most is granted; there are at least as many slots as CPUs, so a slot is
  * free again before its number comes round.
- * Line transfers per hand-over: 3 (the owner's place, the successor's slot to the owner and back),
- * whatever n; plus the counter for each arrival.
+ * Line transfers per hand-over, arrival included: 4 to 5 (the counter, the owner's place, the slot to
+ * the releaser and back, at times the slot before that), whatever n.
  * Deviations: the array has a power of two of slots, so that tickets may wrap; the owner's place is
  * kept in the lock, where Anderson has a variable of the process, so that locks may be released in
  * any order.

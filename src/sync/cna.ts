@@ -6,8 +6,8 @@
  * Invariants: every waiter is in exactly one of the two queues; the second queue is known to the
  * owner alone, through its node (head in `spin`, its tail in the head's node); an owner whose main
  * queue is empty makes the second queue the main one before it leaves.
- * Line transfers per hand-over: 2 as MCS, inside the node but once per threshold; plus one per
- * waiter that is moved to the second queue, once.
+ * Line transfers per hand-over, arrival included: 5 as MCS, but those between nodes only when the
+ * threshold is reached, and once for each waiter that is moved to the second queue.
  * Deviations: hand-overs inside a node are counted (256), where the paper draws a random number,
  * and the kernel patch takes 1 ms; node references are small numbers (queue-node.ts).
  */

@@ -6,8 +6,8 @@
  * Invariants: the owner of the lock owns its node's MCS lock and, with it or through whoever passed
  * it on, the global lock; the pass count changes by its owner alone and is 0 whenever the global
  * lock is released.
- * Line transfers per hand-over: 2 inside the node as MCS; the global lock's line and the tail's
- * only once per 64 hand-overs.
+ * Line transfers per hand-over, arrival included: 6 (MCS and the pass count) inside the node; those
+ * of the global lock, between nodes, once per 64 hand-overs.
  * Deviation: node references are small numbers (queue-node.ts).
  */
 

@@ -3,7 +3,7 @@
  * Source: E. Dijkstra, "Cooperating Sequential Processes", EWD 123, 1965, section 2.1.
  * Invariant: a side that wants the lock has raised its flag before it reads the other's; the turn
  * is changed by the owner alone, when it leaves; a side whose turn it isn't lowers its flag.
- * Line transfers per hand-over: 3 to 4, and 2 per arrival.
+ * Line transfers per hand-over: 3, both flags and the turn, arrival included.
  * Deviations: which CPU is which side is claimed at the first acquisition (two-sides.ts); a full
  * fence after each raising of a flag, which Dijkstra's indivisible accesses need not.
  */

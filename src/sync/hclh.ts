@@ -6,8 +6,8 @@
  * Invariants: the global queue is FIFO; a waiter goes on either because its predecessor in the same
  * piece released, or because its predecessor ended a piece and it leads the next one; nodes in
  * circulation = one per CPU and one more, for each lock.
- * Line transfers per hand-over: 2 (the predecessor's node to the waiter, and back to its writer),
- * inside the node within a piece; the global tail once per piece.
+ * Line transfers per hand-over, arrival included: 4 to 5 (both tails, the predecessor's node to the
+ * waiter, the own one back for a new word), between nodes at the ends of pieces.
  * Deviations: the leader appends its piece at once, where the paper lets it wait for more to come;
  * nodes belong to the lock (as the book's thread-local variables do), because a node that came back
  * through another lock would deceive a waiter that has not looked at it yet.

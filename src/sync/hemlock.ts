@@ -5,8 +5,8 @@
  * listing 1.
  * Invariants: the tail is the CPU that asked last; a CPU's grant is null unless it is between a
  * release and the successor's answer; at most one waiter is behind a CPU for a given lock.
- * Line transfers per hand-over: 3 (the grant to the waiter, its answer, the releaser's look at it),
- * whatever n; waiters for several locks of one CPU share that CPU's grant line.
+ * Line transfers per hand-over, arrival included: 3 (the tail, the grant to the waiter, its answer
+ * back), whatever n; waiters for several locks of one CPU share that CPU's grant line.
  * Deviation: release also waits for a null grant before it writes one, because an interrupt handler
  * may release a lock of its own in the middle of another release.
  */

@@ -42,7 +42,7 @@ export interface LockFacts {
   readonly queue: boolean;
   readonly numaAware: boolean;
   readonly readers: 'none' | 'shared line' | 'per CPU' | 'no writes';
-  /** Line transfers per hand-over under contention, n waiters. */
+  /** Line transfers per hand-over under contention, n waiters, an arrival included. */
   readonly transfers: string;
   /** Waiters may sleep: not for interrupt handlers. */
   readonly sleeps?: boolean;

@@ -6,8 +6,8 @@
  * Invariants: only the owner, or whom PICKUP names, has its number in the owner word; WAITERS is
  * set while anybody is on the list, so that the owner's fast release fails; a waiter looks at the
  * owner word between joining the list and going to sleep.
- * Line transfers per hand-over: 3 to 4 while spinners wait (the word, the spin queue's nodes); with
- * sleepers 6 and more, and the wake-up.
+ * Line transfers per hand-over: 6 to 8 among spinners (the word, two nodes of the spin queue there
+ * and back); with sleepers the wait list, and the wake-up.
  * Deviations: mutex-layout.ts names some; a spinner gives up when its time slice is over
  * (need_resched), but an owner counts as running even while it sleeps for something else.
  */

@@ -5,7 +5,7 @@
  * "Arbitration Without Common Modifiable Variables", Acta Informatica 1982.
  * Invariant: a side that wants the lock has said so (WANTS) before it reads the other's word; the
  * two turn bits together say who came last: equal = side 1 waits for side 0, different = side 0.
- * Line transfers per hand-over: 2, and 2 per arrival.
+ * Line transfers per hand-over: 2, each side's word to the other, arrival included.
  * Deviations: which CPU is which side is claimed at the first acquisition (two-sides.ts); a full
  * fence after each store, which the papers' sequentially consistent registers need not.
  */

@@ -5,8 +5,8 @@
  * NR_CPUS < 16K: locked bits 0-7, pending byte 8-15, tail index 16-17, tail CPU + 1 18-31.
  * Invariants: only the owner clears `locked`; only the pending CPU or the queue head sets it; the
  * tail names the last queued node; a CPU nests at most four acquisitions in the queue.
- * Line transfers per hand-over: 2 with two CPUs (no node touched); with more, 3 to 4 whatever n:
- * the word to the head, the head's store to its successor's node.
+ * Line transfers per hand-over, arrival included: 3 with two CPUs (no node touched); with more, 8
+ * whatever n: the word to the owner, to the head and to who arrives, two nodes there and back.
  * Deviation: node references are the tail code (CPU, index) instead of pointers.
  */
 

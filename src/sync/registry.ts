@@ -88,7 +88,7 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     'include/asm-generic/ticket_spinlock.h',
     true,
     false,
-    'n + 2',
+    'up to 2n',
   ),
   mcs: spinlock(
     () => makeMcsLock(),
@@ -96,7 +96,7 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     'Mellor-Crummey, Scott, ACM TOCS 1991',
     true,
     true,
-    '2',
+    '5',
   ),
   clh: spinlock(
     () => makeClhLock(),
@@ -104,7 +104,7 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     'Craig 1993; Magnusson, Landin, Hagersten 1994',
     true,
     true,
-    '1 to 2',
+    '4',
   ),
   qspinlock: spinlock(
     () => makeQueuedSpinlock(),
@@ -112,7 +112,7 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     'kernel/locking/qspinlock.c',
     true,
     true,
-    '2; 3 to 4 with three CPUs and more',
+    '3; 8 with three CPUs and more',
   ),
   seqlock: spinlock(
     () => makeSequenceLock(),

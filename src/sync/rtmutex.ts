@@ -6,8 +6,8 @@
  * Invariants: HAS_WAITERS is set while anybody is on the list or has wait_lock to join it, so that
  * the owner word changes under wait_lock from then on; a lock that is free with waiters is taken by
  * the top waiter, or by a task of higher priority.
- * Line transfers per hand-over: 4 to 6 (owner word and wait_lock share a line, the waiter's node)
- * and the wake-up.
+ * Line transfers per hand-over: 6 and more (the lock's line to the releaser, to the waiter and to
+ * whoever arrives, the waiter's node there and back) and the wake-up.
  * Deviations: a CPU runs one task, so a boost shows only in where the boosted task queues
  * (rtmutex-chain.ts); the priority is the CPU's number, 0 the highest, or what priorityOf says; no
  * spinning on the owner (rtmutex_spin_on_owner); rtmutex-layout.ts names more.

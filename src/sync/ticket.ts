@@ -2,8 +2,8 @@
  * Ticket spinlock, one word: next ticket in the upper half, ticket being served in the lower.
  * Source: include/asm-generic/ticket_spinlock.h (v5.19 and later).
  * Invariant: (next - serving) mod 2^16 = owner + waiters; only the owner writes `serving`.
- * Line transfers per hand-over, n waiters: n + 2 (the serving store invalidates every waiter, each
- * reads the line again, the arriving fetch-and-add takes it).
+ * Line transfers per hand-over, n waiters: up to 2n (the serving store and every arriving
+ * fetch-and-add invalidate all waiters, each reads the line again).
  */
 
 import type { Cpu, Program } from '../cpu/cpu.ts';

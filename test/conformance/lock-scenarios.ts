@@ -204,6 +204,23 @@ export const onlyReaders: Scenario = {
   },
 };
 
+/** Nothing but the lock, always asked for: what a hand-over costs. */
+export const handOvers: Scenario = {
+  boot: bootWords,
+  *program(cpu, image, parameters) {
+    const lock = lockOf(parameters);
+    const { hi, lo } = image.locks[0]!;
+    yield* startTogether(cpu, image, parameters);
+    for (let i = 0; i < parameters.rounds; i++) {
+      think(cpu);
+      yield lock.acquire(cpu, hi, lo);
+      cpu.compute(500_000);
+      yield lock.release(cpu, hi, lo);
+      cpu.mark();
+    }
+  },
+};
+
 /** All readers meet inside: ends only if readers don't exclude each other. */
 export const readersMeet: Scenario = {
   boot: bootWords,
