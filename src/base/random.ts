@@ -61,6 +61,26 @@ export class RandomStream {
     return sum >>> 0;
   }
 
+  /** The next words into a whole array: one by one costs several times as much. */
+  fill(words: Int32Array): void {
+    let a = this.#a;
+    let b = this.#b;
+    let c = this.#c;
+    let counter = this.#counter;
+    for (let i = 0; i < words.length; i++) {
+      const sum = (a + b + counter) | 0;
+      counter = (counter + 1) | 0;
+      a = b ^ (b >>> 9);
+      b = (c + (c << 3)) | 0;
+      c = (((c << 21) | (c >>> 11)) + sum) | 0;
+      words[i] = sum;
+    }
+    this.#a = a;
+    this.#b = b;
+    this.#c = c;
+    this.#counter = counter;
+  }
+
   /**
    * An integer in [0, bound), bound at most 2^32; by multiplication, bias below 2^-20 for small
    * bounds.

@@ -1,6 +1,7 @@
 /** Every benchmark, in the order of the table. */
 
 import type { Benchmark } from './benchmark.ts';
+import { EXPLORE_BENCHMARKS } from './explore.ts';
 import { growthOfHits, growthOfMcs, growthOfReads } from './growth.ts';
 import { lineTransactions, mcs, mcs2Nodes, ticket, ticket2Nodes } from './locks.ts';
 import { memory192 } from './memory.ts';
@@ -27,6 +28,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   ticket2Nodes,
   ...STAGE2_BENCHMARKS,
   ...WORKER_BENCHMARKS,
+  ...EXPLORE_BENCHMARKS,
   growthOfHits,
   growthOfMcs,
   growthOfReads,

@@ -5,7 +5,7 @@ import { describeLocks } from './lock-suite.ts';
 
 for (const model of ['sc', 'tso'] as const) {
   describeLocks(exploreConformance(model), {
-    seeds: 10,
+    seeds: 4,
     cpuCounts: [2, 3, 5],
     rounds: 6,
     ordered: true,

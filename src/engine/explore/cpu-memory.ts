@@ -5,17 +5,11 @@
  * compilers map C11 and the kernel's barriers to x86).
  */
 
-import { type Condition, conditionHolds, Fence, Order } from '../../cpu/operations.ts';
+import { type Condition, conditionHolds, type Fence, Order } from '../../cpu/operations.ts';
 import { Op } from './attempts.ts';
-import { ExploreCpuCore, Gate } from './cpu-core.ts';
+import { ExploreCpuGate, Gate } from './cpu-gate.ts';
 
-export abstract class ExploreCpuMemory extends ExploreCpuCore {
-  /** The word as this CPU sees it. */
-  protected visible(word: number): number {
-    if (this.buffer.count === 0) return this.memory.words[word]!;
-    return this.buffer.visible(this.memory.words, word);
-  }
-
+export abstract class ExploreCpuMemory extends ExploreCpuGate {
   #read(bytes: number): void {
     const { observer } = this.world;
     if (this.translated) this.noteTranslation(false);
@@ -65,7 +59,7 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   protected abstract noteTranslation(write: boolean): void;
 
   load32(aHi: number, aLo: number, order: Order): boolean {
-    const gate = this.gate(Op.Load32, aHi, aLo, 0, 0, 0, 0, order);
+    const gate = this.gate(Op.Load32, aHi, aLo, 0, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.lo = this.visible(this.word);
     this.hi = 0;
@@ -74,7 +68,7 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   }
 
   load64(aHi: number, aLo: number, order: Order): boolean {
-    const gate = this.gate(Op.Load64, aHi, aLo, 0, 0, 0, 0, order);
+    const gate = this.gate(Op.Load64, aHi, aLo, 0, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.lo = this.visible(this.word);
     this.hi = this.visible(this.word + 1);
@@ -83,21 +77,21 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   }
 
   store32(aHi: number, aLo: number, value: number, order: Order): boolean {
-    const gate = this.gate(Op.Store32, aHi, aLo, value, 0, 0, 0, order);
+    const gate = this.gate(Op.Store32, aHi, aLo, value, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.#store(-1, value, 0, 4);
     return true;
   }
 
   store64(aHi: number, aLo: number, vHi: number, vLo: number, order: Order): boolean {
-    const gate = this.gate(Op.Store64, aHi, aLo, vHi, vLo, 0, 0, order);
+    const gate = this.gateWide(Op.Store64, aHi, aLo, vHi, vLo, 0, 0, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.#store(-1, vLo, vHi, 8);
     return true;
   }
 
   cas32(aHi: number, aLo: number, expected: number, desired: number, order: Order): boolean {
-    const gate = this.gate(Op.Cas32, aHi, aLo, expected, desired, 0, 0, order);
+    const gate = this.gateWide(Op.Cas32, aHi, aLo, expected, desired, 0, 0, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.lo = this.memory.words[this.word]!;
     this.hi = 0;
@@ -116,7 +110,7 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
     dLo: number,
     order: Order,
   ): boolean {
-    const gate = this.gate(Op.Cas64, aHi, aLo, eHi, eLo, dHi, dLo, order);
+    const gate = this.gateWide(Op.Cas64, aHi, aLo, eHi, eLo, dHi, dLo, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.#loadPair();
     this.ok = this.lo === (eLo | 0) && this.hi === (eHi | 0);
@@ -139,28 +133,28 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   }
 
   swap32(aHi: number, aLo: number, value: number, order: Order): boolean {
-    const gate = this.gate(Op.Swap32, aHi, aLo, value, 0, 0, 0, order);
+    const gate = this.gate(Op.Swap32, aHi, aLo, value, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.#modify(value);
     return true;
   }
 
   add32(aHi: number, aLo: number, value: number, order: Order): boolean {
-    const gate = this.gate(Op.Add32, aHi, aLo, value, 0, 0, 0, order);
+    const gate = this.gate(Op.Add32, aHi, aLo, value, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.#modify((this.memory.words[this.word]! + value) | 0);
     return true;
   }
 
   set32(aHi: number, aLo: number, bits: number, order: Order): boolean {
-    const gate = this.gate(Op.Set32, aHi, aLo, bits, 0, 0, 0, order);
+    const gate = this.gate(Op.Set32, aHi, aLo, bits, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.#modify(this.memory.words[this.word]! | bits);
     return true;
   }
 
   clear32(aHi: number, aLo: number, bits: number, order: Order): boolean {
-    const gate = this.gate(Op.Clear32, aHi, aLo, bits, 0, 0, 0, order);
+    const gate = this.gate(Op.Clear32, aHi, aLo, bits, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.#modify(this.memory.words[this.word]! & ~bits);
     return true;
@@ -175,7 +169,7 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   }
 
   swap64(aHi: number, aLo: number, vHi: number, vLo: number, order: Order): boolean {
-    const gate = this.gate(Op.Swap64, aHi, aLo, vHi, vLo, 0, 0, order);
+    const gate = this.gateWide(Op.Swap64, aHi, aLo, vHi, vLo, 0, 0, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.#loadPair();
     this.#updated(8);
@@ -184,7 +178,7 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   }
 
   add64(aHi: number, aLo: number, vHi: number, vLo: number, order: Order): boolean {
-    const gate = this.gate(Op.Add64, aHi, aLo, vHi, vLo, 0, 0, order);
+    const gate = this.gateWide(Op.Add64, aHi, aLo, vHi, vLo, 0, 0, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.#loadPair();
     this.#updated(8);
@@ -194,7 +188,7 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   }
 
   load8(aHi: number, aLo: number, order: Order): boolean {
-    const gate = this.gate(Op.Load8, aHi, aLo, 0, 0, 0, 0, order);
+    const gate = this.gate(Op.Load8, aHi, aLo, 0, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.lo = (this.visible(this.word) >>> ((this.paLo & 3) * 8)) & 0xff;
     this.hi = 0;
@@ -203,7 +197,7 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   }
 
   store8(aHi: number, aLo: number, value: number, order: Order): boolean {
-    const gate = this.gate(Op.Store8, aHi, aLo, value, 0, 0, 0, order);
+    const gate = this.gate(Op.Store8, aHi, aLo, value, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     const shift = (this.paLo & 3) * 8;
     this.#store(0xff << shift, value << shift, 0, 1);
@@ -211,7 +205,7 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   }
 
   store16(aHi: number, aLo: number, value: number, order: Order): boolean {
-    const gate = this.gate(Op.Store16, aHi, aLo, value, 0, 0, 0, order);
+    const gate = this.gate(Op.Store16, aHi, aLo, value, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     const shift = (this.paLo & 3) * 8;
     this.#store(0xffff << shift, value << shift, 0, 2);
@@ -219,7 +213,7 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   }
 
   swap16(aHi: number, aLo: number, value: number, order: Order): boolean {
-    const gate = this.gate(Op.Swap16, aHi, aLo, value, 0, 0, 0, order);
+    const gate = this.gate(Op.Swap16, aHi, aLo, value, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     const shift = (this.paLo & 3) * 8;
     const mask = 0xffff << shift;
@@ -239,7 +233,7 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
     operand: number,
     order: Order,
   ): boolean {
-    const gate = this.gate(Op.Cond32, aHi, aLo, kind, mask, operand, 0, order);
+    const gate = this.gateWide(Op.Cond32, aHi, aLo, kind, mask, operand, 0, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.lo = this.visible(this.word);
     this.hi = 0;
@@ -257,7 +251,7 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
     deadline: number,
     order: Order,
   ): boolean {
-    const gate = this.gate(Op.Cond32Until, aHi, aLo, kind, mask, operand, deadline, order);
+    const gate = this.gateWide(Op.Cond32Until, aHi, aLo, kind, mask, operand, deadline, order);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.lo = this.visible(this.word);
     this.hi = 0;
@@ -270,12 +264,8 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   /** From now on the deadline has passed. */
   protected abstract expire(deadline: number): void;
 
-  protected override conditionHolds(): boolean {
-    return conditionHolds(this.visible(this.word), this.x0, this.x1, this.x2);
-  }
-
   zeroLine(aHi: number, aLo: number): boolean {
-    const gate = this.gate(Op.ZeroLine, aHi, aLo, 0, 0, 0, 0, 0);
+    const gate = this.gate(Op.ZeroLine, aHi, aLo, 0, 0);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.#updated(64);
     const old = this.memory.words[this.word]!;
@@ -286,13 +276,13 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   }
 
   cleanInvalidateLine(aHi: number, aLo: number): boolean {
-    const gate = this.gate(Op.CleanInvalidateLine, aHi, aLo, 0, 0, 0, 0, 0);
+    const gate = this.gate(Op.CleanInvalidateLine, aHi, aLo, 0, 0);
     if (gate === Gate.Perform && this.translated) this.noteTranslation(false);
     return gate !== Gate.Refuse;
   }
 
   #page(op: Op, write: boolean, aHi: number, aLo: number, x0: number, x1: number, x2: number) {
-    const gate = this.gate(op, aHi, aLo, x0, x1, x2, 0, 0);
+    const gate = this.gateWide(op, aHi, aLo, x0, x1, x2, 0, 0);
     if (gate === Gate.Perform) {
       if (this.word < this.memory.nowhere) this.fault('works on a whole page that has bytes');
       if (this.translated) this.noteTranslation(write);
@@ -313,17 +303,12 @@ export abstract class ExploreCpuMemory extends ExploreCpuCore {
   }
 
   fetch(aHi: number, aLo: number): boolean {
-    const gate = this.gate(Op.Fetch, aHi, aLo, 0, 0, 0, 0, 0);
+    const gate = this.gate(Op.Fetch, aHi, aLo, 0, 0);
     if (gate === Gate.Perform) this.#read(1);
     return gate !== Gate.Refuse;
   }
 
   fence(kind: Fence): boolean {
-    return this.gate(Op.Fence, kind, 0, 0, 0, 0, 0, 0) !== Gate.Refuse;
-  }
-
-  /** Loads stay in order and stores, too, under tso: only full fences have something to wait for. */
-  protected override fenceDrains(): boolean {
-    return this.aHi === Fence.DmbIsh || this.aHi === Fence.DsbIshSt;
+    return this.gate(Op.Fence, kind, 0, 0, 0) !== Gate.Refuse;
   }
 }

@@ -14,8 +14,8 @@ import {
 } from '../../translation/descriptors.ts';
 import { WalkResult } from '../virtual/walker.ts';
 import { KIND_OF, Op } from './attempts.ts';
-import { Phase } from './cpu-core.ts';
 import { ExploreCpuMemory } from './cpu-memory.ts';
+import { Phase } from './cpu-row.ts';
 import { StepKind } from './execution.ts';
 import { Mmu } from './mmu.ts';
 import type { TlbiOperation } from './observer.ts';

@@ -12,7 +12,7 @@ import type { Level, Regime, Register, Scope, Tlbi } from '../../cpu/operations.
 import { Regime as RegimeOf } from '../../cpu/operations.ts';
 import { COUNTERS } from '../../metrics/definition.ts';
 import { Op } from './attempts.ts';
-import { Gate } from './cpu-core.ts';
+import { Gate } from './cpu-gate.ts';
 import { ExploreCpuTranslation } from './cpu-translation.ts';
 import type { Explorer } from './explorer.ts';
 
@@ -21,6 +21,7 @@ const DEADLINES = 256;
 
 export class ExploreCpu extends ExploreCpuTranslation implements Cpu {
   readonly counters = new Float64Array(COUNTERS.length);
+  #counted = false;
   readonly #expired = new Uint8Array(DEADLINES);
   #nextDeadline = 0;
   readonly #streams: (RandomStream | undefined)[] = [];
@@ -35,13 +36,14 @@ export class ExploreCpu extends ExploreCpuTranslation implements Cpu {
 
   override reset(): void {
     super.reset();
-    this.counters.fill(0);
+    if (this.#counted) this.counters.fill(0);
+    this.#counted = false;
     this.#nextDeadline = 0;
-    this.#streams.length = 0;
+    if (this.#streams.length > 0) this.#streams.length = 0;
   }
 
   translate(aHi: number, aLo: number, write: boolean): boolean {
-    const gate = this.gate(Op.Translate, aHi, aLo, write ? 1 : 0, 0, 0, 0, 0);
+    const gate = this.gate(Op.Translate, aHi, aLo, write ? 1 : 0, 0);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.ok = this.quietFault < 0;
     this.ret = this.ok ? 0 : this.quietFault;
@@ -51,7 +53,7 @@ export class ExploreCpu extends ExploreCpuTranslation implements Cpu {
   }
 
   tlbi(operation: Tlbi, aHi: number, aLo: number, argument: number): boolean {
-    const gate = this.gate(Op.Tlbi, aHi, aLo, operation, argument, 0, 0, 0);
+    const gate = this.gateWide(Op.Tlbi, aHi, aLo, operation, argument, 0, 0, 0);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     const context = this.mmu.contextOfTlbi(operation);
     this.world.postTlbi({
@@ -67,32 +69,32 @@ export class ExploreCpu extends ExploreCpuTranslation implements Cpu {
   }
 
   dsb(scope: Scope): boolean {
-    const gate = this.gate(Op.Dsb, 0, 0, scope, 0, 0, 0, 0);
+    const gate = this.gate(Op.Dsb, 0, 0, scope, 0);
     if (gate === Gate.Perform) this.world.observer?.dsb?.(this.id);
     return gate !== Gate.Refuse;
   }
 
   ipi(target: number, vector: number): boolean {
-    const gate = this.gate(Op.Ipi, 0, target, vector, 0, 0, 0, 0);
+    const gate = this.gate(Op.Ipi, 0, target, vector, 0);
     if (gate === Gate.Perform) this.world.postInterrupt(target, vector);
     return gate !== Gate.Refuse;
   }
 
   wake(target: number): boolean {
-    const gate = this.gate(Op.Wake, 0, target, 0, 0, 0, 0, 0);
+    const gate = this.gate(Op.Wake, 0, target, 0, 0);
     if (gate === Gate.Perform) this.world.postWake(target);
     return gate !== Gate.Refuse;
   }
 
   idle(): boolean {
-    const gate = this.gate(Op.Idle, 0, 0, 0, 0, 0, 0, 0);
+    const gate = this.gate(Op.Idle, 0, 0, 0, 0);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     this.wakePending = false;
     return true;
   }
 
   setRoot(register: Register, paHi: number, paLo: number, tag: number): boolean {
-    const gate = this.gate(Op.SetRoot, paHi, paLo, register, tag, 0, 0, 0);
+    const gate = this.gateWide(Op.SetRoot, paHi, paLo, register, tag, 0, 0, 0);
     if (gate === Gate.Perform) {
       this.mmu.setRoot(register, paHi, paLo, tag);
       this.world.observer?.setRoot?.(this.id, register, paHi, paLo, tag);
@@ -144,6 +146,7 @@ export class ExploreCpu extends ExploreCpuTranslation implements Cpu {
   cancel(): void {}
 
   count(counter: number, amount: number): void {
+    this.#counted = true;
     this.counters[counter] = this.counters[counter]! + amount;
   }
 

@@ -69,7 +69,6 @@ export class Explorer implements Execution {
   readonly enabled: Int32Array;
   enabledCount = 0;
   stepCount = 0;
-  contextSwitches = 0;
   /** Agents in the order of their steps; values chosen inside of steps. */
   readonly agents: Int32Array;
   readonly values: number[] = [];
@@ -79,6 +78,8 @@ export class Explorer implements Execution {
   finding: ExploreFinding | null = null;
   /** Step of the last Cpu.mark or end of a program. */
   lastProgress = 0;
+  /** CPUs whose program waits for a condition. */
+  waiting = 0;
   /** The CPU whose program runs. */
   running = 0;
   observer: Observer | null;
@@ -87,8 +88,9 @@ export class Explorer implements Execution {
   #changed = false;
   /** Agents from here on were never enabled in this schedule. */
   #agentsUsed = 0;
-  #lastCpu = -1;
   readonly #deliveries: TlbiOperation[][];
+  /** Some delivery was queued in this schedule. */
+  #delivers = false;
   #chooser: Strategy | null = null;
 
   constructor(setup: ExploreSetup, options: ExplorerOptions) {
@@ -133,12 +135,13 @@ export class Explorer implements Execution {
     this.#isEnabled.fill(0);
     this.#changed = true;
     this.#agentsUsed = 0;
-    this.stepCount = this.contextSwitches = this.lastProgress = 0;
-    this.#lastCpu = -1;
-    this.values.length = 0;
+    this.stepCount = this.lastProgress = 0;
+    this.waiting = 0;
+    if (this.values.length > 0) this.values.length = 0;
     this.holders.count = 0;
     this.finding = null;
-    for (const queue of this.#deliveries) queue.length = 0;
+    if (this.#delivers) for (const queue of this.#deliveries) queue.length = 0;
+    this.#delivers = false;
     for (const cpu of this.cpus) cpu.reset();
     this.observer?.begin?.();
     this.tracer?.begin();
@@ -152,16 +155,11 @@ export class Explorer implements Execution {
   take(agent: number): void {
     const { cpuCount, memory } = this;
     this.agents[this.stepCount++] = agent;
-    const cpu = agent < cpuCount ? agent : agent % cpuCount;
-    if (cpu !== this.#lastCpu) {
-      this.#lastCpu = cpu;
-      this.contextSwitches++;
-    }
     if (this.tracer !== null) this.tracer.step(agent);
     memory.writtenEnd = 0;
     if (agent < cpuCount) this.cpus[agent]!.grant();
-    else this.#takeOther((agent / cpuCount) | 0, cpu);
-    if (memory.writtenEnd !== 0) this.#wakeWaiters();
+    else this.#takeOther((agent / cpuCount) | 0, agent % cpuCount);
+    if (this.waiting !== 0 && memory.writtenEnd !== 0) this.#wakeWaiters();
     if (this.#changed) this.#rebuild();
   }
 
@@ -188,6 +186,16 @@ export class Explorer implements Execution {
   /** A goal of the target is reached. */
   reach(goal: string): void {
     this.reached.add(goal);
+  }
+
+  /** Steps so far that are of another CPU than the one before. */
+  get contextSwitches(): number {
+    const { agents, cpuCount } = this;
+    let count = 0;
+    for (let i = 1; i < this.stepCount; i++) {
+      if (agents[i]! % cpuCount !== agents[i - 1]! % cpuCount) count++;
+    }
+    return count;
   }
 
   /** CPU that an agent belongs to. */
@@ -310,6 +318,7 @@ export class Explorer implements Execution {
     for (const cpu of this.cpus) {
       if (cpu.id !== issuer && !isBroadcast(operation.operation)) continue;
       if (touchesTlbs && cpu.translates) {
+        this.#delivers = true;
         this.#deliveries[cpu.id]!.push(operation);
         this.cpus[issuer]!.owed++;
         this.#updateDelivery(cpu.id);

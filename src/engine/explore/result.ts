@@ -53,10 +53,14 @@ export interface ScheduleResult {
   readonly outcome: Outcome;
   readonly finding: ExploreFinding | null;
   readonly steps: number;
+  /** Steps of another CPU than the one before; not counted (0) if the schedule passed. */
   readonly contextSwitches: number;
   /** Goals that were reached (Reporter.reach). */
   readonly reached: ReadonlySet<string>;
-  /** Agents in the order of their steps, and the values chosen, in order: replays this build. */
+  /**
+   * Agents in the order of their steps, and the values chosen, in order: replays this build. Empty
+   * if the schedule passed; they are in the explorer until the next one.
+   */
   readonly agents: Int32Array;
   readonly values: Int32Array;
   /** Where a replay left its log; ''. */

@@ -52,7 +52,7 @@ export function runSchedule(
     outcome,
     finding: explorer.finding,
     steps: explorer.stepCount,
-    contextSwitches: explorer.contextSwitches,
+    contextSwitches: passed ? 0 : explorer.contextSwitches,
     reached: explorer.reached,
     agents: passed ? NOTHING : explorer.agents.slice(0, explorer.stepCount),
     values: passed ? NOTHING : Int32Array.from(explorer.values),
@@ -62,11 +62,12 @@ export function runSchedule(
 
 function runSteps(explorer: Explorer, strategy: Strategy): Outcome {
   const { stepLimit } = explorer;
+  const tells = strategy.taken !== undefined;
   while (explorer.enabledCount > 0) {
     if (explorer.stepCount >= stepLimit) return atLimit(explorer, strategy);
     const agent = strategy.chooseAgent(explorer);
     explorer.take(agent);
-    if (strategy.taken !== undefined) strategy.taken(agent, explorer);
+    if (tells) strategy.taken!(agent, explorer);
   }
   if (explorer.finished) return 'passed';
   const finding = deadlockFinding(explorer);

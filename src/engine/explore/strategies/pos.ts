@@ -14,7 +14,7 @@ const FAIR_AFTER = 2000;
 export class PartialOrderSampling extends RandomWalk {
   override readonly name: string = 'pos';
   override readonly fairFrom: number;
-  #priority = new Float64Array(0);
+  #priority = new Int32Array(0);
   /** The agent's pending step has a priority. */
   #drawn = new Uint8Array(0);
 
@@ -26,7 +26,7 @@ export class PartialOrderSampling extends RandomWalk {
   override begin(schedule: number, execution: Execution): void {
     super.begin(schedule, execution);
     if (this.#priority.length !== execution.agentCount) {
-      this.#priority = new Float64Array(execution.agentCount);
+      this.#priority = new Int32Array(execution.agentCount);
       this.#drawn = new Uint8Array(execution.agentCount);
     }
     this.#drawn.fill(0);
@@ -44,7 +44,7 @@ export class PartialOrderSampling extends RandomWalk {
     for (let i = 0; i < enabledCount; i++) {
       const agent = enabled[i]!;
       if (this.#drawn[agent] === 0) {
-        priority[agent] = this.random.uint32();
+        priority[agent] = this.random.word();
         this.#drawn[agent] = 1;
       }
       if (execution.kind[agent] === StepKind.Expire && this.random.below(EXPIRES_ONE_IN) !== 0) {

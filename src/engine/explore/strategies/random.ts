@@ -10,18 +10,61 @@ import type { Strategy } from '../strategy.ts';
 /** Of so many times that a deadline could pass, it does once. */
 export const EXPIRES_ONE_IN = 8;
 
+const BATCH = 64;
+const SMALL = 256;
+
+/** Small random numbers, drawn in batches. */
+export class Draws {
+  readonly #words = new Int32Array(BATCH);
+  /** In halves of words. */
+  #next = 2 * BATCH;
+  #stream: RandomStream | null = null;
+
+  begin(seed: number, purpose: string, schedule: number): void {
+    this.#stream = new RandomStream(seed, purpose, schedule);
+    this.#next = 2 * BATCH;
+  }
+
+  /** An integer in [0, bound); small ones take 16 random bits, so their bias is bound / 2^16. */
+  below(bound: number): number {
+    if (bound <= SMALL) return Math.imul(this.#half(), bound) >>> 16;
+    return Math.floor(((this.word() >>> 0) * bound) / 0x1_0000_0000);
+  }
+
+  #half(): number {
+    if (this.#next === 2 * BATCH) this.#refill();
+    const at = this.#next++;
+    const word = this.#words[at >> 1]!;
+    return (at & 1) === 0 ? word & 0xffff : word >>> 16;
+  }
+
+  /** 32 random bits, signed. */
+  word(): number {
+    return (this.#half() << 16) | this.#half();
+  }
+
+  #refill(): void {
+    this.#stream!.fill(this.#words);
+    this.#next = 0;
+  }
+}
+
 export class RandomWalk implements Strategy {
   readonly name: string = 'random';
   readonly fairFrom: number = 0;
   protected readonly seed: number;
-  protected random!: RandomStream;
+  protected readonly random = new Draws();
+
+  /** Of the stream; strategies that derive from this one have names of their own. */
+  #purpose = '';
 
   constructor(seed: number) {
     this.seed = seed;
   }
 
   begin(schedule: number, _execution: Execution): void {
-    this.random = new RandomStream(this.seed, `explore ${this.name}`, schedule);
+    if (this.#purpose === '') this.#purpose = `explore ${this.name}`;
+    this.random.begin(this.seed, this.#purpose, schedule);
   }
 
   chooseAgent(execution: Execution): number {
