@@ -1,7 +1,8 @@
 /**
  * Wait queue: tasks that sleep until a condition holds, and who wakes them.
  * Source: kernel/sched/wait.c (prepare_to_wait, prepare_to_wait_exclusive, finish_wait,
- * __wake_up_common, autoremove_wake_function), include/linux/wait.h (___wait_event).
+ * __wake_up_common, autoremove_wake_function), include/linux/wait.h (___wait_event,
+ * wq_has_sleeper).
  * Invariants: the list changes under its spinlock only; a waiter is on the list, and has set its
  * state, before it looks at the condition for the last time; whoever makes the condition true wakes
  * afterwards. So one of the two sees the other.
@@ -10,7 +11,7 @@
  */
 
 import type { Cpu, Program } from '../cpu/cpu.ts';
-import { Order } from '../cpu/operations.ts';
+import { Fence, Order } from '../cpu/operations.ts';
 import { PerCpu } from '../cpu/per-cpu.ts';
 import { nodeLo } from './lock-nodes.ts';
 import { queuedSpinLock, queuedSpinUnlock } from './qspinlock.ts';
@@ -43,11 +44,15 @@ export interface WaitQueue {
   ): Program;
   /** Wakes all who aren't exclusive and up to `exclusives` of the others; 0 = everybody. */
   wakeUp(cpu: Cpu, hi: number, lo: number, exclusives: number): Program;
+  /** wakeUp if somebody waits, found out without the lock (wq_has_sleeper). */
+  wakeUpIfAny(cpu: Cpu, hi: number, lo: number, exclusives: number): Program;
 }
 
 export interface WaitQueueSteps {
-  /** The state, then a full barrier. */
+  /** The state, then a full barrier, which wakeUpIfAny and wakers without a queue rely on. */
   setState(cpu: Cpu, state: TaskState): Program;
+  /** One attempt: the condition is true for everybody before wakeUpIfAny looks for waiters. */
+  wakeFence(cpu: Cpu): boolean;
   sleep(cpu: Cpu): Program;
   /** Queue, look, sleep: in this order, and again. */
   waitUntil(
@@ -106,6 +111,7 @@ function* unlink(cpu: Cpu, hi: number, lo: number, of: number): Program {
 
 export const waitQueueSteps: WaitQueueSteps = {
   setState: setTaskState,
+  wakeFence: (cpu) => cpu.fence(Fence.DmbIsh),
   sleep: sleepTask,
   wakeTask,
 
@@ -182,6 +188,12 @@ export function makeWaitQueue(steps: WaitQueueSteps = waitQueueSteps): WaitQueue
       yield* steps.wakeList(cpu, hi, lo, exclusives, steps);
       while (!queuedSpinUnlock(cpu, hi, lo + Head.Lock)) yield;
       cpu.interrupts(interrupts);
+    },
+
+    *wakeUpIfAny(cpu, hi, lo, exclusives) {
+      while (!steps.wakeFence(cpu)) yield;
+      while (!cpu.load32(hi, lo + Head.First, Order.Relaxed)) yield;
+      if (cpu.lo !== 0) yield* queue.wakeUp(cpu, hi, lo, exclusives);
     },
   };
   return queue;

@@ -18,6 +18,7 @@ import { k42Steps, makeK42Lock } from '../../../src/sync/k42.ts';
 import type { Lock } from '../../../src/sync/lock.ts';
 import { makeMcsLock, mcsSteps } from '../../../src/sync/mcs.ts';
 import { makeMutex, mutexSteps } from '../../../src/sync/mutex.ts';
+import { makePercpuSemaphore, percpuSemaphoreSteps } from '../../../src/sync/percpu-rwsem.ts';
 import { makePetersonLock, petersonSteps } from '../../../src/sync/peterson.ts';
 import { makeQueuedReadWriteLock, queuedReadWriteSteps } from '../../../src/sync/qrwlock.ts';
 import { makeQueuedSpinlock, queuedSteps } from '../../../src/sync/qspinlock.ts';
@@ -92,6 +93,7 @@ describe('every step is reached', () => {
   it('clh', () => expectAllReached(clhSteps, makeClhLock, spin));
   it('qspinlock', () => expectAllReached(queuedSteps, makeQueuedSpinlock, spin));
   it('qrwlock', () => expectAllReached(queuedReadWriteSteps, makeQueuedReadWriteLock, shared));
+  it('percpu-rwsem', () => expectAllReached(percpuSemaphoreSteps, makePercpuSemaphore, shared));
   it('rwsem', () => expectAllReached(rwsemSteps, makeReadWriteSemaphore, shared));
   it('bravo', () => {
     const make = (steps: typeof bravoSteps): Lock =>
