@@ -3,14 +3,15 @@
  * the string that replays it. Runs in a worker, because the target may be a user's lock.
  */
 
+import { nameOfAddress, Space } from '../checkers/violation.ts';
+import type { MemoryModel } from '../engine/explore/execution.ts';
 import type { Explorer } from '../engine/explore/explorer.ts';
 import { type TracedResult, traceSchedule } from '../engine/explore/replay-schedule.ts';
 import type { ExploreFinding, TraceStep } from '../engine/explore/result.ts';
 import { runSchedule } from '../engine/explore/run-schedule.ts';
-import { nameAddress } from '../memory/symbols.ts';
 import { buildId } from '../run/build.ts';
 import { type CampaignSetup, type MinimiseTask, Shared } from './campaign-task.ts';
-import { Guide, type Plan } from './guide.ts';
+import { Guide, type Plan, planOf } from './guide.ts';
 import { costOf, type FailedSchedule, type Laboratory, minimise } from './minimise.ts';
 import { resolveTarget } from './registry.ts';
 import { encodeReplay } from './replay-string.ts';
@@ -32,6 +33,8 @@ export interface FailureStory {
   readonly trace: readonly TraceStep[];
   readonly switches: number;
   readonly lateStores: number;
+  /** sc: it fails without store buffers, too. */
+  readonly model: MemoryModel;
   readonly isFixpoint: boolean;
   readonly minimisedMs: number;
   readonly original: {
@@ -43,7 +46,7 @@ export interface FailureStory {
 }
 
 /** Schedules that are searched when a smaller size is tried. */
-const SEARCH_SCHEDULES = 400;
+const SEARCH_SCHEDULES = 1000;
 /** Without an end, only so much of the schedule is kept: agents take turns from there on. */
 const ENDLESS_STEPS = 400;
 export const USER_HASH_LENGTH = 16;
@@ -54,8 +57,10 @@ export async function explainFailure(task: MinimiseTask): Promise<FailureStory> 
   const bench = new Bench(await resolveTarget(setup.target), task, startMs + limitMs);
   const { size } = setup;
   const { agents, values, signature } = failure;
-  const whole: FailedSchedule = { size, agents, values, signature };
-  const short = minimise(whole, bench.target.smallest, bench);
+  const whole: FailedSchedule = { size, agents, values, signature, undrained: 0 };
+  const again = bench.run(size, planOf(agents, values, size.cpus)) ?? whole;
+  const first = bench.withoutBuffers(signature) ?? again;
+  const short = minimise(first, bench.target.smallest, bench);
   const minimisedMs = performance.now() - startMs;
   const steps = agents.length;
   return {
@@ -64,6 +69,7 @@ export async function explainFailure(task: MinimiseTask): Promise<FailureStory> 
     strategy: failure.strategy,
     switches: short.switches,
     lateStores: short.lateStores,
+    model: bench.setup.model,
     isFixpoint: short.isFixpoint,
     minimisedMs,
     original: { size, steps, switches: costOf(whole).switches },
@@ -72,7 +78,7 @@ export async function explainFailure(task: MinimiseTask): Promise<FailureStory> 
 
 class Bench implements Laboratory {
   readonly target: StressTarget;
-  readonly #setup: CampaignSetup;
+  setup: CampaignSetup;
   readonly #deadlineMs: number;
   readonly #schedule: number;
   readonly #shared: Int32Array;
@@ -81,7 +87,7 @@ class Bench implements Laboratory {
 
   constructor(target: StressTarget, task: MinimiseTask, deadlineMs: number) {
     this.target = target;
-    this.#setup = task.setup;
+    this.setup = task.setup;
     this.#schedule = task.failure.schedule;
     this.#shared = new Int32Array(task.shared);
     this.#heart = Shared.Hearts + task.worker;
@@ -96,12 +102,31 @@ class Bench implements Laboratory {
     return this.#one(size, new Guide(plan), 0);
   }
 
-  search(size: StressSize, signature: string): FailedSchedule | null {
+  /** A mistake that needs no store buffer is told without them. */
+  withoutBuffers(signature: string): FailedSchedule | null {
+    const { setup } = this;
+    if (setup.model === 'sc') return null;
+    this.#useModel('sc');
+    const found = this.search(setup.size, signature);
+    if (found === null) this.#useModel(setup.model);
+    return found;
+  }
+
+  #useModel(model: MemoryModel): void {
+    this.setup = { ...this.setup, model };
+    this.#open.clear();
+  }
+
+  search(
+    size: StressSize,
+    signature: string,
+    isShort: (failure: FailedSchedule) => boolean = () => true,
+  ): FailedSchedule | null {
     const { explorer } = this.#opened(size);
-    const strategy: Turns = strategyFor('mix', explorer, this.#setup.seed);
+    const strategy: Turns = strategyFor('mix', explorer, this.setup.seed);
     for (let schedule = 0; schedule < SEARCH_SCHEDULES && !this.expired(); schedule++) {
       const found = this.#one(size, strategy, schedule);
-      if (found?.signature === signature) return found;
+      if (found?.signature === signature && isShort(found)) return found;
     }
     return null;
   }
@@ -112,12 +137,13 @@ class Bench implements Laboratory {
     const result = runSchedule(explorer, strategy, schedule);
     if (result.outcome !== 'failed') return null;
     const { agents, values } = result;
-    return { size, agents, values, signature: signatureOf(explorer, result) };
+    const undrained = explorer.cpus.reduce((sum, { buffer }) => sum + buffer.count, 0);
+    return { size, agents, values, undrained, signature: signatureOf(explorer, result) };
   }
 
   #opened(size: StressSize): OpenTarget {
     const key = `${size.cpus}x${size.operations}`;
-    const known = this.#open.get(key) ?? openSized(this.target, this.#setup, size);
+    const known = this.#open.get(key) ?? openSized(this.target, this.setup, size);
     this.#open.set(key, known);
     return known;
   }
@@ -126,7 +152,7 @@ class Bench implements Laboratory {
   tell({ size, agents, values }: FailedSchedule): Told {
     const { explorer } = this.#opened(size);
     const traced = traceSchedule(explorer, agents, values);
-    return tellStory(this.#setup, size, this.#schedule, explorer, traced);
+    return tellStory(this.setup, size, this.#schedule, explorer, traced);
   }
 }
 
@@ -166,11 +192,17 @@ export function tellStory(
   return {
     signature,
     finding,
-    address: `0x${hexOf(hi, lo)} ${nameAddress(explorer.setup.symbols, hi & 0xffff, lo)}`,
+    address: `0x${hexOf(hi, lo)}${fieldOf(explorer, hi, lo)}`,
     size,
     trace: endless ? trace.slice(0, ENDLESS_STEPS) : trace,
     replay,
   };
+}
+
+/** " lock0", or nothing. */
+function fieldOf(explorer: Explorer, hi: number, lo: number): string {
+  const name = nameOfAddress(Space.Physical, hi, lo, explorer.setup.symbols);
+  return name === null ? '' : ` ${name}`;
 }
 
 /** Segments that end within so many steps. */

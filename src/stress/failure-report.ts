@@ -25,7 +25,8 @@ export function sizeText({ cpus, operations }: StressSize): string {
 export function failureText(story: FailureStory, replayCommand: string, look: Look): string[] {
   const { finding, address } = story;
   const [first, ...others] = finding.cpus;
-  const who = first === undefined ? '' : `CPU ${first} `;
+  // "nobody can go on", "no progress" name the CPUs themselves.
+  const who = first === undefined || finding.text.startsWith('no') ? '' : `CPU ${first} `;
   const concerned = others.length === 0 ? '' : `; with CPU ${others.join(', ')}`;
   return [
     `${paint(finding.oracle, 'red', look)}: ${who}${finding.text} (${address}${concerned})`,
@@ -49,10 +50,10 @@ function lastSteps({ finding, trace, size }: FailureStory): string[] {
 }
 
 function shortened(story: FailureStory): string {
-  const { original, size, trace, switches, lateStores, minimisedMs, isFixpoint } = story;
+  const { original, size, trace, switches, model, lateStores, minimisedMs, isFixpoint } = story;
   const many = (count: number, what: string): string =>
     `${groupDigits(count)} ${what}${count === 1 ? '' : 's'}`;
-  const late = lateStores === 0 ? '' : `, ${many(lateStores, 'late store')}`;
+  const late = model === 'sc' ? ', no store buffer needed' : `, ${many(lateStores, 'late store')}`;
   const from =
     `${sizeText(original.size)}, ${many(original.steps, 'step')}, ` +
     `${many(original.switches, 'context switch')}`.replace(/switchs$/, 'switches');
@@ -68,8 +69,9 @@ export function stepText({ event, kind, value, values }: TraceStep): string {
   const field = event.field === '' ? '' : ` ${event.field}`;
   const isAccess = kind !== StepKind.Fence && event.field !== '' && kind !== StepKind.Interrupt;
   const result = isAccess ? ` = ${value >>> 0}` : '';
+  const buffered = kind === StepKind.Buffer ? ' (in its buffer)' : '';
   const chosen = values.length === 0 ? '' : ` [${values.join(' ')}]`;
-  return `${event.operation}${field}${result}${chosen}`;
+  return `${event.operation}${field}${result}${buffered}${chosen}`;
 }
 
 export function timeline(trace: readonly TraceStep[], cpus: number, look: Look): string[] {

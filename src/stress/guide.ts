@@ -87,7 +87,10 @@ export class Guide implements Strategy {
     for (; this.#at < segments.length; this.#at++) {
       const { block, cpu, until } = segments[this.#at]!;
       const agent = block * cpuCount + cpu;
-      if (this.#taken[agent]! < until && isEnabled(execution, agent)) return agent;
+      if (this.#taken[agent]! >= until) continue;
+      if (isEnabled(execution, agent)) return agent;
+      const first = block === Block.Program ? ownDrain(execution, cpu) : -1;
+      if (first >= 0) return first;
     }
     return this.#continued(execution);
   }
@@ -133,6 +136,14 @@ export class Guide implements Strategy {
     }
     return fallback;
   }
+}
+
+/** The drain that the CPU's own next step has to wait for; -1: it waits for something else. */
+function ownDrain(execution: Execution, cpu: number): number {
+  const drain = execution.cpuCount + cpu;
+  const waitsForOthers =
+    execution.kind[cpu] === StepKind.Await || execution.kind[cpu] === StepKind.Idle;
+  return !waitsForOthers && isEnabled(execution, drain) ? drain : -1;
 }
 
 function isEnabled(execution: Execution, agent: number): boolean {

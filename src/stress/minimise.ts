@@ -5,8 +5,9 @@
  * less. Source: ddmin (Zeller, Hildebrandt, IEEE TSE 2002) over context switches, then over the
  * choices of the memory model.
  *
- * Deviation: dropping a CPU or an operation changes the programs, so when the cut plan does not
- * fail, some schedules of the smaller size are searched, too.
+ * Deviations: dropping a CPU or an operation changes the programs, so when the cut plan does not
+ * fail, some schedules of the smaller size are searched, too. A fixpoint of cuts may be far from
+ * the shortest schedule, so then others of the same size are tried that cost less, and cut again.
  */
 
 import { Block, drainKey, type Plan, planOf, type Segment } from './guide.ts';
@@ -18,6 +19,8 @@ export interface FailedSchedule {
   /** In the order of steps, up to the failure. */
   readonly agents: ArrayLike<number>;
   readonly values: ArrayLike<number>;
+  /** Stores that were still in a buffer at the failure. */
+  readonly undrained: number;
   /** Oracle and field: two failures with one signature are the same failure. */
   readonly signature: string;
 }
@@ -26,8 +29,12 @@ export interface FailedSchedule {
 export interface Laboratory {
   /** null: it did not fail. */
   run(size: StressSize, plan: Plan): FailedSchedule | null;
-  /** Some schedules of this size; the first that fails with the signature. */
-  search(size: StressSize, signature: string): FailedSchedule | null;
+  /** Some schedules of this size; the first that fails so and is as short as is asked for. */
+  search(
+    size: StressSize,
+    signature: string,
+    isShort?: (failure: FailedSchedule) => boolean,
+  ): FailedSchedule | null;
   /** No time is left: the best so far is taken. */
   expired(): boolean;
 }
@@ -92,9 +99,17 @@ class Minimiser {
       this.#reduceLateStores();
       this.#reduceValues();
       if (this.#laboratory.expired()) return false;
-      if (this.best === before) return true;
+      if (this.best === before && !this.#findShorter()) return true;
     }
     return false;
+  }
+
+  #findShorter(): boolean {
+    const { failure, cost } = this.best;
+    const isShort = (other: FailedSchedule): boolean => compareCosts(costOf(other), cost) < 0;
+    const found = this.#laboratory.search(failure.size, this.#signature, isShort);
+    if (found !== null) this.#accept(found, null);
+    return found !== null;
   }
 
   #dropCpus(): void {
@@ -218,10 +233,10 @@ function drainsOf({ agents, size }: FailedSchedule): number[] {
  * A switch is a change of the CPU at work. Drains and deliveries happen beside the CPUs: a drain
  * that does not follow a step of its CPU at once is a late store.
  */
-export function costOf({ agents, values, size }: FailedSchedule): Cost {
+export function costOf({ agents, values, size, undrained }: FailedSchedule): Cost {
   const { cpus } = size;
   let switches = 0;
-  let lateStores = 0;
+  let lateStores = undrained;
   let atWork = -1;
   let lastCpu = -1;
   for (let i = 0; i < agents.length; i++) {
@@ -242,7 +257,7 @@ export function costOf({ agents, values, size }: FailedSchedule): Cost {
 
 function compareCosts(a: Cost, b: Cost): number {
   return (
-    a.switches - b.switches ||
+    a.switches + a.lateStores - (b.switches + b.lateStores) ||
     a.lateStores - b.lateStores ||
     a.values - b.values ||
     a.steps - b.steps

@@ -13,12 +13,21 @@ import { LOCKS } from '../sync/registry.ts';
 import type { TargetReference } from './campaign-task.ts';
 import { CONTROLS, MUTANTS } from './mutants/catalogue.ts';
 import type { StressTarget } from './target.ts';
+import { hazardTarget } from './targets/hazard-target.ts';
+import { latchTarget } from './targets/latch-target.ts';
 import { lockTarget } from './targets/lock-target.ts';
 import { rcuTarget } from './targets/rcu-target.ts';
+import { seqlockTarget } from './targets/seqcount-target.ts';
 
 type Make = () => StressTarget;
 
-const PROTOCOLS: Readonly<Record<string, Make>> = { rcu: () => rcuTarget() };
+/** What is no lock of src/sync/registry.ts, or needs a target of its own. */
+const OTHERS: Readonly<Record<string, Make>> = {
+  rcu: () => rcuTarget(),
+  seqlock: () => seqlockTarget(),
+  'seqcount-latch': () => latchTarget(),
+  'hazard-pointers': () => hazardTarget(),
+};
 
 /** 'none' is no lock, on purpose. */
 const NOT_STRESSED = new Set(['none']);
@@ -27,10 +36,19 @@ function targets(): ReadonlyMap<string, Make> {
   const all = new Map<string, Make>();
   for (const [name, { facts, make }] of Object.entries(LOCKS)) {
     if (NOT_STRESSED.has(name)) continue;
-    all.set(name, () => lockTarget({ name, description: facts.description, make }));
+    all.set(name, () => houseLockTarget(name, facts.description, make));
   }
-  for (const [name, make] of Object.entries(PROTOCOLS)) all.set(name, make);
+  for (const [name, make] of Object.entries(OTHERS)) all.set(name, make);
   return all;
+}
+
+/** A lock for two CPUs is stressed with two, and never with more. */
+function houseLockTarget(name: string, description: string, make: () => Lock): StressTarget {
+  const { cpusMax } = make();
+  if (cpusMax === undefined) return lockTarget({ name, description, make });
+  const size = { cpus: cpusMax, operations: 2 };
+  const { resized: _, ...target } = lockTarget({ name, description, make, size });
+  return target;
 }
 
 /** Words that stand for several targets. */
@@ -44,8 +62,9 @@ export function targetNames(): readonly string[] {
 export function targetsNamed(word: string): readonly string[] {
   const all = targets();
   if (word === 'all') return [...all.keys()];
-  if (word === 'locks') return [...all.keys()].filter((name) => !Object.hasOwn(PROTOCOLS, name));
-  if (word === 'protocols') return Object.keys(PROTOCOLS);
+  if (word === 'locks' || word === 'protocols') {
+    return [...all].filter(([, make]) => make().group === word).map(([name]) => name);
+  }
   if (all.has(word)) return [word];
   const known = [...GROUPS, ...all.keys()];
   const near = didYouMean(word, known) || "; 'numalab list targets' lists them";

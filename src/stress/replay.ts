@@ -27,13 +27,15 @@ export async function replayRecord({ setup, record }: ReplayTask): Promise<Repla
   if (outcome !== 'failed') return { outcome, divergedAt, steps, story: null };
   const { size } = setup;
   const told = tellStory(setup, size, record.schedule, explorer, traced);
-  const { switches, lateStores } = costOf({ size, agents, values, signature: told.signature });
+  const { signature } = told;
+  const { switches, lateStores } = costOf({ size, agents, values, signature, undrained: 0 });
   const story: FailureStory = {
     ...told,
     schedule: record.schedule,
     strategy: 'replay',
     switches,
     lateStores,
+    model: setup.model,
     isFixpoint: true,
     minimisedMs: 0,
     original: { size, steps, switches },

@@ -4,6 +4,7 @@ import { threeDigits } from '../base/units.ts';
 import { type Look, paint } from '../report/color.ts';
 import { groupDigits } from '../report/table.ts';
 import type { CampaignResult } from './campaign.ts';
+import type { TargetReference } from './campaign-task.ts';
 import type { FailureStory } from './explain-failure.ts';
 import { failureText, sizeText } from './failure-report.ts';
 import type { Meaning } from './verdict.ts';
@@ -27,7 +28,12 @@ const PAINTS = {
 } as const;
 
 export function titleOf({ name, mutant }: Pick<Judged, 'name' | 'mutant'>): string {
-  return mutant === '' ? name : `${name} mutant=${mutant}`;
+  return mutant === '' ? name : `${mutant} ${name}`;
+}
+
+/** The command line without sizes. */
+export function commandOf({ name, mutant, lock }: TargetReference): string {
+  return `numalab stress ${mutant === '' ? (lock?.file ?? name) : `mutant=${mutant}`}`;
 }
 
 export function replayCommand({ command }: Pick<Judged, 'command'>, replay: string): string {
@@ -58,7 +64,7 @@ function countsText({ result, meaning }: Judged): string {
   const { schedules, steps, seconds } = result;
   const rate = `${threeDigits(schedules / Math.max(seconds, 0.001) / 1000)} k/s`;
   const parts = [
-    `${groupDigits(schedules)} schedules`,
+    schedules === 1 ? '1 schedule' : `${groupDigits(schedules)} schedules`,
     `${groupDigits(steps)} steps`,
     `${threeDigits(seconds)} s (${rate})`,
   ];

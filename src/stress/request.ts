@@ -57,8 +57,8 @@ export async function resolveStress(
   signal: AbortSignal,
 ): Promise<StressPlan> {
   refuseOtherEngines(request.engine ?? 'explore');
-  const [word, ...rest] = request.words;
-  if (word === undefined) {
+  const { word, mutant } = splitWords(request.words);
+  if (word === undefined && mutant === '') {
     throw new UserError(
       "stress what? A target ('numalab list targets'), all, locks, protocols, or ./my-lock.mjs",
     );
@@ -72,7 +72,7 @@ export async function resolveStress(
     stepLimit: STEP_LIMIT,
     oracles: parseOracles(request.oracle),
   };
-  const references = await referencesOf(word, parseMutant(rest), signal);
+  const references = await referencesOf(word, mutant, signal);
   const targets: StressPlan['targets'][number][] = [];
   for (const reference of references) {
     const { lock, name } = reference;
@@ -106,24 +106,45 @@ function refuseOtherEngines(engine: string): void {
   throw new UserError(`--engine: ${given(engine)} is none of explore, host`);
 }
 
+/** The first word without `=` is the target; mutant=ID says what to stress by itself. */
+export function splitWords(words: readonly string[]): {
+  readonly word: string | undefined;
+  /** Its id as the catalogue has it; '' = none. */
+  readonly mutant: string;
+} {
+  const [first, ...rest] = words;
+  const hasTarget = first !== undefined && !first.includes('=');
+  const id = parseMutant(hasTarget ? rest : words);
+  return { word: hasTarget ? first : undefined, mutant: id === '' ? '' : mutantNamed(id).id };
+}
+
 async function referencesOf(
-  word: string,
+  word: string | undefined,
   mutant: string,
   signal: AbortSignal,
 ): Promise<TargetReference[]> {
-  if (isLockFile(word)) {
-    if (mutant !== '') throw new UserError(`mutant=${mutant}: a lock from a file has no mutants`);
-    const lock = await openUserLock(word, signal);
+  if (mutant !== '') {
+    if (word !== undefined) checkMutantOf(word, mutant);
+    return [{ name: mutantNamed(mutant).name, mutant, lock: null }];
+  }
+  if (isLockFile(word!)) {
+    const lock = await openUserLock(word!, signal);
     return [{ name: lock.name, mutant: '', lock }];
   }
-  const names = targetsNamed(word);
-  if (mutant === '') return names.map((name) => ({ name, mutant, lock: null }));
-  if (names.length > 1) throw new UserError(`mutant=${mutant}: name one target, not ${word}`);
-  const { id } = mutantNamed(mutant);
-  return [{ name: names[0]!, mutant: id, lock: null }];
+  return targetsNamed(word!).map((name) => ({ name, mutant: '', lock: null }));
 }
 
-export function parseMutant(words: readonly string[]): string {
+/** Mutants are named after what they are of: "ticket-nonatomic". */
+function checkMutantOf(word: string, mutant: string): void {
+  const { name } = mutantNamed(mutant);
+  const hint = `write numalab stress mutant=${mutant}`;
+  if (isLockFile(word)) throw new UserError(`a lock from a file has no mutants; ${hint}`);
+  const [target, ...others] = targetsNamed(word);
+  if (others.length === 0 && name.startsWith(target!.slice(0, 3))) return;
+  throw new UserError(`mutant=${mutant} (${name}) is not of ${word}; ${hint}`);
+}
+
+function parseMutant(words: readonly string[]): string {
   let mutant = '';
   for (const word of words) {
     const { key, value } = parseAssignment(word);

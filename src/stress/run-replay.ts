@@ -8,10 +8,11 @@ import { isLockFile, openUserLock } from '../run/user-lock-file.ts';
 import type { CampaignSetup, ReplayTask, TargetReference } from './campaign-task.ts';
 import { USER_HASH_LENGTH } from './explain-failure.ts';
 import { StressPool } from './pool.ts';
-import { mutantNamed, resolveTarget, targetsNamed } from './registry.ts';
+import { resolveTarget, targetsNamed } from './registry.ts';
 import type { ReplayResult } from './replay.ts';
 import { checkReplay, decodeReplay, type ReplayRecord } from './replay-string.ts';
-import { parseModel, parseMutant, type StressRequest } from './request.ts';
+import { commandOf } from './report.ts';
+import { parseModel, type StressRequest, splitWords } from './request.ts';
 import { STEP_LIMIT } from './run-target.ts';
 
 export interface Replayed {
@@ -47,14 +48,12 @@ export async function runReplay(
     stepLimit: STEP_LIMIT,
     oracles: [],
   };
-  const words = ['numalab', 'stress', reference.lock?.file ?? reference.name];
-  if (reference.mutant !== '') words.push(`mutant=${reference.mutant}`);
   const pool = new StressPool(1);
   try {
     pool.reset();
     const task: ReplayTask = { kind: 'replay', setup, record, worker: 0, shared: pool.shared };
     const [result] = await pool.together<ReplayResult>([task], setup, signal);
-    return { record, result: result!, warnings, command: words.join(' ') };
+    return { record, result: result!, warnings, command: commandOf(reference) };
   } finally {
     await pool.destroy();
   }
@@ -70,10 +69,9 @@ async function referenceOf(
   request: StressRequest,
   signal: AbortSignal,
 ): Promise<TargetReference> {
-  const [word, ...rest] = request.words;
-  const mutant = parseMutant(rest);
+  const { word, mutant } = splitWords(request.words);
   const expectation = {
-    mutant: mutant === '' ? undefined : mutantNamed(mutant).id,
+    mutant: mutant === '' && word === undefined ? undefined : mutant,
     cpus: countOf(request.cpus),
     operations: countOf(request.operations),
     model: request.memoryModel === undefined ? undefined : parseModel(request.memoryModel),
@@ -83,7 +81,8 @@ async function referenceOf(
     checkReplay(record, { ...expectation, target: lock.name });
     return { name: lock.name, mutant: '', lock };
   }
-  checkReplay(record, { ...expectation, target: word === undefined ? undefined : targetOf(word) });
+  const target = word === undefined || mutant !== '' ? undefined : targetOf(word);
+  checkReplay(record, { ...expectation, target });
   if (record.userHash !== '') {
     throw new UserError(
       `--replay: the replay string is of the lock '${record.target}' in a file; ` +

@@ -5,11 +5,11 @@
 
 import { assert } from '../base/assert.ts';
 import { hash32, mix32 } from '../base/random.ts';
+import { nameOfAddress, Space } from '../checkers/violation.ts';
 import type { Explorer } from '../engine/explore/explorer.ts';
 import type { ScheduleResult } from '../engine/explore/result.ts';
 import { runSchedule } from '../engine/explore/run-schedule.ts';
 import type { Strategy } from '../engine/explore/strategy.ts';
-import { nameAddress } from '../memory/symbols.ts';
 import {
   type CampaignSetup,
   type ChunkResult,
@@ -173,7 +173,7 @@ function lower(shared: Int32Array, word: number, value: number): void {
 /** Two failures are the same if the same oracle speaks about the same field. */
 export function signatureOf(explorer: Explorer, { finding }: ScheduleResult): string {
   const { oracle, hi, lo } = finding!;
-  const field = nameAddress(explorer.setup.symbols, hi & 0xffff, lo);
+  const field = nameOfAddress(Space.Physical, hi, lo, explorer.setup.symbols) ?? 'memory';
   // A word in a CPU's own area is the same word whichever CPU it is.
   return `${oracle}@${field.replace(/^cpu\d+/, 'cpu')}`;
 }

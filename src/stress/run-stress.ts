@@ -3,7 +3,7 @@
 import { explain, runCampaign } from './campaign.ts';
 import type { FailureStory } from './explain-failure.ts';
 import { StressPool } from './pool.ts';
-import { type Judged, titleOf } from './report.ts';
+import { commandOf, type Judged, titleOf } from './report.ts';
 import type { StressPlan } from './request.ts';
 import { meaningOf } from './verdict.ts';
 
@@ -49,7 +49,7 @@ async function stressOne(
   listener: StressListener,
   signal: AbortSignal,
 ): Promise<Judged> {
-  const { name, mutant, lock } = setup.target;
+  const { name, mutant } = setup.target;
   const title = titleOf({ name, mutant });
   const startMs = performance.now();
   const timer = setInterval(
@@ -63,10 +63,8 @@ async function stressOne(
     for (const failure of result.failures.slice(0, STORIES_MAX)) {
       stories.push(await explain(setup, failure, pool, signal));
     }
-    const words = ['numalab', 'stress', lock?.file ?? name];
-    if (mutant !== '') words.push(`mutant=${mutant}`);
     const meaning = meaningOf(result, target);
-    return { name, mutant, result, meaning, stories, command: words.join(' ') };
+    return { name, mutant, result, meaning, stories, command: commandOf(setup.target) };
   } finally {
     clearInterval(timer);
   }

@@ -17,6 +17,8 @@ export interface Caller {
 
 const FRAMES_MAX = 20;
 const ENGINE = /[\\/]engine[\\/]explore[\\/](?!.*\.test\.)/;
+/** What stands between a user's own lock and the CPU (src/sync). */
+const GUARD = /[\\/]sync[\\/]user-(cpu|lock)\./;
 const FRAME = /^\s*at (?:(?:async |new )?(.+?) \()?((?:file:\/\/|[A-Za-z]:|\/).*?):(\d+):(\d+)\)?$/;
 
 export function callerOutsideEngine(): Caller {
@@ -36,7 +38,7 @@ export function callerOutsideEngine(): Caller {
 
 /** Tests of the engine, which lie in a folder of its name, are outside. */
 function isEngine(file: string): boolean {
-  return ENGINE.test(file) && !/[\\/]test[\\/]/.test(file);
+  return GUARD.test(file) || (ENGINE.test(file) && !/[\\/]test[\\/]/.test(file));
 }
 
 /** "Object.acquire [as next]" is acquire. */

@@ -46,6 +46,9 @@ export function makeContention(context: OracleContext): StressOracle {
           lock.waiters--;
         }
         lock.holders++;
+        // They asked while it was free, and others wait now all the same.
+        if (lock.waiters > 0) context.reach(CONTENDED);
+        if (lock.waiters > 1) context.reach(TWO_WAITERS);
       } else {
         lock.holders--;
       }
