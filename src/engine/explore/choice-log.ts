@@ -21,13 +21,18 @@ export class DivergedError extends Error {
   override readonly name = 'DivergedError';
 }
 
-export function toChoiceLog(trace: readonly TraceStep[], cpuCount: number): ChoiceLog {
+/** `values`: those chosen before the first step, too. */
+export function toChoiceLog(
+  trace: readonly TraceStep[],
+  cpuCount: number,
+  values: readonly number[],
+): ChoiceLog {
   const segments: LogSegment[] = [];
   trace.forEach(({ agent, event }, at) => {
     if (trace[at + 1]?.agent === agent) return;
     segments.push({ block: Math.floor(agent / cpuCount), ...event });
   });
-  return { segments, values: trace.flatMap(({ values }) => values) };
+  return { segments, values: values.slice() };
 }
 
 /** The four parts of an identity that occurrences are counted by. */

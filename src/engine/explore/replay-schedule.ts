@@ -37,7 +37,7 @@ function runTraced(explorer: Explorer, tracer: EventTracer, strategy: Strategy):
   try {
     const result = runSchedule(explorer, strategy, 0);
     const trace = tracer.trace();
-    return { ...result, trace, log: toChoiceLog(trace, explorer.cpuCount) };
+    return { ...result, trace, log: toChoiceLog(trace, explorer.cpuCount, explorer.values) };
   } finally {
     explorer.tracer = null;
   }
