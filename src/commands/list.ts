@@ -120,8 +120,7 @@ async function profiles(): Promise<readonly Entry[]> {
 }
 
 async function locks(): Promise<readonly Entry[]> {
-  const { LOCKS } = await import('../sync/registry.ts');
-  return Object.entries(LOCKS).map(([name, { kind, facts }]) => ({ name, kind, ...facts }));
+  return (await import('./list-locks.ts')).lockEntries();
 }
 
 /** Locks, then what is shared and is no lock: nothing takes the names of those as an argument. */
@@ -131,7 +130,8 @@ async function locksAndObjects(locks: readonly Entry[]): Promise<string> {
   const objects = Object.entries({ ...OBJECTS, ...KERNEL_OBJECTS }).map(
     ([name, { description }]) => ({ name, description }),
   );
-  return `${entryTable(locks)}\n\nno locks, but shared as they are:\n${entryTable(objects)}`;
+  const { locksText } = await import('./list-locks.ts');
+  return `${locksText(locks)}\n\nno locks, but shared as they are:\n${entryTable(objects)}`;
 }
 
 async function variants(): Promise<readonly Entry[]> {

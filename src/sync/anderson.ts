@@ -4,8 +4,8 @@
  * Multiprocessors", IEEE TPDS 1990, table V.
  * Invariant: one slot at most is granted; there are at least as many slots as CPUs, so a slot is
  * free again before its number comes round.
- * Line transfers per hand-over, arrival included: 4 to 5 (the counter, the owner's place, the slot to
- * the releaser and back, at times the slot before that), whatever n.
+ * Line transfers per hand-over, arrival included: 4 to 5 (the counter, the owner's place, the slot
+ * to the releaser and back, at times the slot before that), whatever n.
  * Deviations: the array has a power of two of slots, so that tickets may wrap; the owner's place is
  * kept in the lock, where Anderson has a variable of the process, so that locks may be released in
  * any order.
@@ -36,7 +36,7 @@ export interface AndersonSteps {
 }
 
 export const andersonSteps: AndersonSteps = {
-  slotCount: (cpuCount) => 2 ** Math.ceil(Math.log2(cpuCount)),
+  slotCount: (cpuCount) => 1 << (32 - Math.clz32(cpuCount - 1)),
   take: (cpu, hi, lo) => cpu.add32(hi, lo + NEXT, 1, Order.AcquireRelease),
   wait: (cpu, hi, lo) => cpu.cond32(hi, lo, Condition.NotEqual, -1, 0, Order.Acquire),
   reset: (cpu, hi, lo) => cpu.store32(hi, lo, 0, Order.Relaxed),

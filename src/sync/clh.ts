@@ -6,8 +6,9 @@
  * Synchronization", 2013, figure 4.14 (standard interface: the owner's node is kept in the lock).
  * Invariant: FIFO in the order of the tail swaps; nodes in circulation = 4 per CPU + 1 per lock,
  * and a node is never in two places.
- * Line transfers per hand-over, arrival included: 4 (the tail, the node to the waiter, its free node
- * back, the owner's place), whatever n; but nodes wander, so a waiter's line may be homed anywhere.
+ * Line transfers per hand-over, arrival included: 4 (the tail, the node to the waiter, its free
+ * node back, the owner's place), whatever n; but nodes wander, so a waiter's line may be homed
+ * anywhere.
  */
 
 import { assert } from '../base/assert.ts';

@@ -3,8 +3,8 @@
  * Source: U. Drepper, "Futexes Are Tricky", 2011, section 6 (mutex2); glibc's lowlevellock.
  * Invariant: a task that sleeps, or is about to, has set the word to 2, and whoever takes the lock
  * after having waited leaves it at 2, so that its release wakes.
- * Line transfers per hand-over: 2 without sleepers; with them 10 and more (the word, the bucket, its
- * lock and the waiter, each to the waker and back) and the wake-up.
+ * Line transfers per hand-over: 2 without sleepers; with them 10 and more (the word, the bucket,
+ * its lock and the waiter, each to the waker and back) and the wake-up.
  * Deviation: a CPU runs one task, so a system call costs no mode switch, only what it does.
  */
 

@@ -24,7 +24,7 @@ import { noteAcquired, noteReleased } from './lock-events.ts';
 const GLOBAL_TAIL = 0;
 const TABLE = 64;
 const LOCK_BYTES = 72;
-/** A CPU's block: its free node (an address), the one that it owns the lock with; its first node. */
+/** A CPU's block: its free node (an address), the one that it owns the lock with; first node. */
 const FREE_NODE = 0;
 const OWNER_NODE = 8;
 const FIRST_NODE = 64;
@@ -78,12 +78,40 @@ export const hclhSteps: HclhSteps = {
     cpu.clear32(nodeHi, nodeLo, SUCCESSOR_MUST_WAIT, Order.Release),
 };
 
+/**
+ * Appends the piece that this CPU leads and waits for those before it; results: cpu.hi, cpu.lo =
+ * the node before ours, cpu.ret = 1 if it had to wait.
+ */
+function* lead(
+  cpu: Cpu,
+  hi: number,
+  lo: number,
+  tailHi: number,
+  tailLo: number,
+  steps: HclhSteps,
+): Program {
+  while (!cpu.load64(tailHi, tailLo, Order.Acquire)) yield;
+  const lastHi = cpu.hi;
+  const lastLo = cpu.lo;
+  while (!steps.splice(cpu, hi, lo, lastHi, lastLo)) yield;
+  const previousHi = cpu.hi;
+  const previousLo = cpu.lo;
+  // Before we own the lock, so before anybody can have taken that node over.
+  while (!steps.markTail(cpu, lastHi, lastLo)) yield;
+  while (!cpu.load32(previousHi, previousLo, Order.Acquire)) yield;
+  const mustWait = (cpu.lo & SUCCESSOR_MUST_WAIT) !== 0;
+  if (mustWait) while (!steps.waitGlobal(cpu, previousHi, previousLo)) yield;
+  cpu.hi = previousHi;
+  cpu.lo = previousLo;
+  cpu.ret = mustWait ? 1 : 0;
+}
+
 export function makeHclhLock(steps: HclhSteps = hclhSteps): Lock {
   return {
     name: 'hclh',
     bytes: LOCK_BYTES,
     bytesPerCpu: BLOCK_BYTES + 8,
-    bytesPerNode: 64 + 8,
+    bytesPerNode: BLOCK_BYTES + 8,
 
     /** Blocks of the CPUs, then the tails of the nodes' queues. */
     init(boot, physical) {
@@ -112,23 +140,17 @@ export function makeHclhLock(steps: HclhSteps = hclhSteps): Lock {
       const ownHi = cpu.hi;
       const ownLo = cpu.lo;
       yield* steps.enqueue(cpu, tailHi, tailLo, ownHi, ownLo);
-      let previousHi = cpu.hi;
-      let previousLo = cpu.lo;
-      let contended = previousHi !== 0;
-      if (contended) while (!steps.waitLocal(cpu, previousHi, previousLo)) yield;
-      if (previousHi === 0 || cpu.lo !== cpu.node + 1) {
-        while (!cpu.load64(tailHi, tailLo, Order.Acquire)) yield;
-        const lastHi = cpu.hi;
-        const lastLo = cpu.lo;
-        while (!steps.splice(cpu, hi, lo, lastHi, lastLo)) yield;
+      const localHi = cpu.hi;
+      const localLo = cpu.lo;
+      let previousHi = localHi;
+      let previousLo = localLo;
+      if (localHi !== 0) while (!steps.waitLocal(cpu, localHi, localLo)) yield;
+      let contended = localHi !== 0;
+      if (localHi === 0 || cpu.lo !== cpu.node + 1) {
+        yield* lead(cpu, hi, lo, tailHi, tailLo, steps);
         previousHi = cpu.hi;
         previousLo = cpu.lo;
-        // Before we own the lock, so before anybody can have taken that node over.
-        while (!steps.markTail(cpu, lastHi, lastLo)) yield;
-        while (!cpu.load32(previousHi, previousLo, Order.Acquire)) yield;
-        const mustWait = (cpu.lo & SUCCESSOR_MUST_WAIT) !== 0;
-        if (mustWait) while (!steps.waitGlobal(cpu, previousHi, previousLo)) yield;
-        contended ||= mustWait;
+        contended ||= cpu.ret !== 0;
       }
       // The node before ours is ours from here on; ours is the successor's to take.
       while (!cpu.store64(blockHi, blockLo + FREE_NODE, previousHi, previousLo, Order.Relaxed))

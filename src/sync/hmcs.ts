@@ -7,8 +7,8 @@
  * Invariants: a node's queue node is in the root queue from before its leader owns the root until
  * after it released it, and only the leader touches it; the status of an owner is the number of
  * owners of this node in a row, at most the threshold.
- * Line transfers per hand-over, arrival included: 5 as MCS inside the node; those of the root queue,
- * between nodes, once per 64 hand-overs.
+ * Line transfers per hand-over, arrival included: 5 as MCS inside the node; those of the root
+ * queue, between nodes, once per 64 hand-overs.
  * Deviation: node references are small numbers (queue-node.ts; NUMA node + 1 in the root).
  */
 

@@ -6,8 +6,8 @@
  * Invariants: the lock's tail is null (free), the lock itself (owned, nobody waits) or the last
  * waiter's node; the lock's next is the owner's successor once it has linked itself; a node is in
  * use only while its CPU waits.
- * Line transfers per hand-over, arrival included: 6 to 7 (the lock's line to whoever arrives, to the
- * releaser and to the new owner, two nodes there and back), whatever n.
+ * Line transfers per hand-over, arrival included: 6 to 7 (the lock's line to whoever arrives, to
+ * the releaser and to the new owner, two nodes there and back), whatever n.
  * Deviations: node references are small numbers (CPU, nesting level) instead of pointers into
  * stacks.
  */

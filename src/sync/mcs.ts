@@ -4,8 +4,8 @@
  * Multiprocessors", ACM TOCS 1991, figure 5.
  * Invariant: the queue is FIFO in the order of the tail swaps; a node belongs to the lock whose
  * address is in it, from before the swap until after the hand-over.
- * Line transfers per hand-over, whatever n: 2 (the successor's node to the owner and back), and 3 for
- * each arrival (the tail, the predecessor's node to be linked and back).
+ * Line transfers per hand-over, whatever n: 2 (the successor's node to the owner and back), and 3
+ * for each arrival (the tail, the predecessor's node to be linked and back).
  * Deviations: node references are small numbers (CPU, slot) instead of pointers; a node remembers
  * its lock, so that locks may be released in any order without a node argument.
  */

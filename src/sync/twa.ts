@@ -5,8 +5,8 @@
  * listing 1 (LongTermThreshold = 1).
  * Invariants: tickets are served in order; a change of a waiting word is a hint to look again,
  * never a grant, because locks and tickets collide in the array.
- * Line transfers per hand-over, arrival included: 4 (the tickets, the grant to the next in line, its
- * waiting word to the releaser and back), whatever n; 2 with two CPUs, which never wait far.
+ * Line transfers per hand-over, arrival included: 4 (the tickets, the grant to the next in line,
+ * its waiting word to the releaser and back), whatever n; 2 with two CPUs, which never wait far.
  * Deviations: the array is spread over the CPUs' areas, a line per CPU, and neighbouring tickets
  * hash to different lines (the paper: 4096 words in one array, ticket * 127).
  */

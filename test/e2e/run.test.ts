@@ -236,6 +236,14 @@ describe('help and lists', () => {
     },
   );
 
+  it('list locks tells them apart', async () => {
+    const { stdout } = await numalab(['list', 'locks']);
+    expect(stdout).toMatch(/^lock +fair +queue +NUMA +sleeps +read side +bytes/);
+    expect(stdout).toMatch(/^cna +- +yes +yes +- +- +4 /m);
+    expect(stdout).toMatch(/^cohort .* 72 \+ 136\/node /m);
+    expect(stdout).toMatch(/^mutex +- +yes +- +yes +- +32 /m);
+  });
+
   it('every example in the help of list and machine runs', async () => {
     for (const command of ['list', 'machine']) {
       const { stdout } = await numalab([command, '--help']);

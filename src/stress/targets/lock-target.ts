@@ -60,7 +60,7 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
   const { make, name, description } = options;
   const parts = options.parts ?? partsOf(make());
   const handlerLock = options.handlerLock ?? 2;
-  const usual = options.size ?? { cpus: 3, operations: 2 };
+  const usual = options.size ?? { cpus: Math.min(3, make().cpusMax ?? 3), operations: 2 };
   return {
     name,
     group: 'locks',
