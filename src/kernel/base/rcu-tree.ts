@@ -3,7 +3,8 @@
  * for all of it to the node above, so that the end of a grace period costs each line a few CPUs and
  * not all. Readers and the watching counter are those of rcu.ts.
  * Source: kernel/rcu/tree.c (rcu_gp_init, rcu_gp_fqs, force_qs_rnp, rcu_gp_cleanup,
- * note_gp_changes, rcu_check_quiescent_state, rcu_report_qs_rdp, rcu_report_qs_rnp, synchronize_rcu).
+ * note_gp_changes, rcu_check_quiescent_state, rcu_report_qs_rdp, rcu_report_qs_rnp,
+ * synchronize_rcu).
  * Invariants: a bit of a node is cleared for the grace period in its gp_seq only, and only after
  * all below it have been quiescent since that began; gp_seq moves with a driver's word held.
  * Line transfers per grace period: 2 to 3 per CPU (leaf) and per node (its parent), log n deep.

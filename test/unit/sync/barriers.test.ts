@@ -89,7 +89,7 @@ describe('full barriers', () => {
     expectBarrier(scenario({}), scenario({ enterSection }));
   });
 
-  it('wait queue: one looks at the condition after queueing, one for waiters after changing it', () => {
+  it('wait queue: queued before the last look, changed before the look for waiters', () => {
     const scenario =
       (changes: Partial<typeof waitQueueSteps>): Scenario =>
       (_, [at, condition]) => {
