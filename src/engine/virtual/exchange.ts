@@ -128,14 +128,16 @@ export class Exchange implements Post {
     const isKnown =
       earliestPs === this.#publishedEarliestPs && failurePs === this.#publishedFailurePs;
     if (isKnown && !this.#unpublished) return;
-    const report = this.#report;
     // A message that waits for room in its channel arrives as if it were sent a hop before.
     let vouchedPs = earliestPs;
-    for (const { worker, to, from } of this.#others) {
+    for (const { to } of this.#others) {
       vouchedPs = Math.min(vouchedPs, to.backlogPs - this.#hopPs);
+    }
+    const report = this.#report;
+    report.begin(vouchedPs, progressPs, failurePs);
+    for (const { worker, to, from } of this.#others) {
       report.setTraffic(worker, to.unreceivedPs, to.sent, from.received);
     }
-    report.setTimes(vouchedPs, progressPs, failurePs);
     report.publish();
     this.#unpublished = false;
     this.#publishedEarliestPs = earliestPs;
@@ -219,7 +221,7 @@ export class Exchange implements Post {
 
   #anyNew(): boolean {
     for (const { report } of this.#others) {
-      if (report.isNew) return true;
+      if (report.isOutdated) return true;
     }
     return false;
   }

@@ -1,21 +1,24 @@
 /**
  * Whether a worker that waits for another one spins or sleeps. The other one usually needs a few
- * microseconds, waking up takes tens of them; so a worker spins while there are cores for all, but
- * not for long, and no more for a while when spinning mostly fails: others need the cores then.
+ * microseconds, waking up takes tens of them; so a worker spins while there are cores for all. But
+ * not for long: when others use the cores, it spins away what the one it waits for needs. When
+ * spinning mostly fails it rests for a while, and longer each time it fails again.
  */
 
 /** Spinning longer than it takes to wake up cannot pay. */
 const SPIN_MS = 0.1;
 /** Polls between two looks at the clock. */
-const POLLS = 64;
+const POLLS = 32;
 /** Waits that are judged together. */
-const SAMPLE = 64;
-/** Waits without spinning after spinning has not paid. */
-const RESTING_WAITS = 500;
+const SAMPLE = 16;
+/** After spinning has not paid; doubled each time. */
+const REST_LEAST_MS = 1;
+const REST_MOST_MS = 64;
 
 export class Patience {
   readonly #maySpin: boolean;
-  #resting = 0;
+  #restUntilMs = 0;
+  #restMs = REST_LEAST_MS;
   #failed = 0;
   #sample = 0;
 
@@ -26,18 +29,25 @@ export class Patience {
   /** Polls for a while. True: `arrived` has become true; false: sleep. */
   spin(arrived: () => boolean): boolean {
     if (!this.#maySpin) return false;
-    if (this.#resting > 0) {
-      this.#resting--;
-      return false;
+    if (this.#restUntilMs > 0) {
+      if (performance.now() < this.#restUntilMs) return false;
+      this.#restUntilMs = 0;
     }
     const success = poll(arrived);
     if (!success) this.#failed++;
-    if (++this.#sample === SAMPLE) {
-      if (2 * this.#failed > SAMPLE) this.#resting = RESTING_WAITS;
-      this.#sample = 0;
-      this.#failed = 0;
-    }
+    if (++this.#sample === SAMPLE) this.#judge();
     return success;
+  }
+
+  #judge(): void {
+    if (2 * this.#failed > SAMPLE) {
+      this.#restUntilMs = performance.now() + this.#restMs;
+      this.#restMs = Math.min(2 * this.#restMs, REST_MOST_MS);
+    } else {
+      this.#restMs = REST_LEAST_MS;
+    }
+    this.#sample = 0;
+    this.#failed = 0;
   }
 }
 

@@ -1,151 +1,163 @@
 /**
  * Reports of workers in shared memory: what each has before it and what it has sent and received.
- * A report is replaced as a whole: it is written into the next of four slots, then its number
- * (modulo 2^32) is stored atomically. A reader that finds the same number afterwards has read one
- * report, and finding the same numbers of all workers afterwards, a state in which all were at
- * once.
+ * Each worker writes its reports, numbered modulo 2^32, into four slots in turn. The number is in
+ * the slot, stored atomically when the rest is written: with two workers a report is one cache
+ * line, which is all that goes from core to core. A reader goes on from the report it has to the
+ * one with the next number. If that is still there afterwards and no newer one is, it has read one
+ * report; if that holds for those of all workers, a state in which all were at once.
  */
 
 import { NEVER } from './cpu-state.ts';
 
 const SLOTS = 4;
 
-/** Doubles of a report. Behind them come three for each other worker: one cache line for two. */
-const Field = { EarliestPs: 0, ProgressPs: 1, Failure: 2, Workers: 3 } as const;
-const PER_WORKER = 3;
+/** Doubles of a report: its number (Int32) and these. */
+const Field = { EarliestPs: 1, ProgressPs: 2, Failure: 3, Workers: 4 } as const;
+/** Behind them for each other worker: */
 const Per = { UnreceivedPs: 0, Sent: 1, Received: 2 } as const;
-
-/** Doubles: whole cache lines. */
-function slotDoubles(workers: number): number {
-  return Math.ceil((Field.Workers + PER_WORKER * (workers - 1)) / 8) * 8;
-}
+const PER_WORKER = 3;
 
 /** Where a report has what concerns another worker. */
 function placeOf(owner: number, other: number): number {
   return Field.Workers + PER_WORKER * (other < owner ? other : other - 1);
 }
 
-/** One cache line for the number, then the slots. */
-function workerDoubles(workers: number): number {
-  return 8 + SLOTS * slotDoubles(workers);
+/** Whole cache lines. */
+function slotDoubles(workers: number): number {
+  return Math.ceil((Field.Workers + PER_WORKER * (workers - 1)) / 8) * 8;
 }
 
 export function reportsBytes(workers: number): number {
-  return workers * workerDoubles(workers) * 8;
+  return workers * SLOTS * slotDoubles(workers) * 8;
 }
 
-/** A worker's own report, filled and then published. */
-export class ReportWriter {
-  readonly #words: Float64Array;
-  readonly #numbers: Int32Array<SharedArrayBuffer>;
-  readonly #worker: number;
+/** The slots of one worker. */
+class Slots {
+  readonly worker: number;
+  readonly words: Float64Array;
+  readonly numbers: Int32Array<SharedArrayBuffer>;
   readonly #start: number;
-  readonly #slot: number;
-  #number = 0;
-  #at: number;
+  readonly #doubles: number;
 
   constructor(buffer: SharedArrayBuffer, workers: number, worker: number) {
-    this.#words = new Float64Array(buffer);
-    this.#numbers = new Int32Array(buffer);
-    this.#worker = worker;
-    this.#start = worker * workerDoubles(workers);
-    this.#slot = slotDoubles(workers);
-    this.#at = this.#slotAt(1);
+    this.worker = worker;
+    this.words = new Float64Array(buffer);
+    this.numbers = new Int32Array(buffer);
+    this.#doubles = slotDoubles(workers);
+    this.#start = worker * SLOTS * this.#doubles;
   }
 
-  #slotAt(number: number): number {
-    return this.#start + 8 + (number & (SLOTS - 1)) * this.#slot;
+  /** Index in `words` of the slot of a number; twice as much in `numbers`. */
+  at(number: number): number {
+    return this.#start + (number & (SLOTS - 1)) * this.#doubles;
+  }
+}
+
+/** A worker's own report: begun, filled and published. */
+export class ReportWriter {
+  readonly #slots: Slots;
+  #number = 0;
+  #at = 0;
+
+  constructor(buffer: SharedArrayBuffer, workers: number, worker: number) {
+    this.#slots = new Slots(buffer, workers, worker);
   }
 
-  /** Earliest pending time, latest completed operation, first failure. */
-  setTimes(earliestPs: number, progressPs: number, failurePs: number): void {
-    this.#words[this.#at + Field.EarliestPs] = earliestPs;
-    this.#words[this.#at + Field.ProgressPs] = progressPs;
-    // 0: none, as before the first report.
-    this.#words[this.#at + Field.Failure] = failurePs === NEVER ? 0 : 1 + failurePs;
+  /** What the worker has before it, its latest completed operation, its first failure. */
+  begin(earliestPs: number, progressPs: number, failurePs: number): void {
+    const { words, numbers } = this.#slots;
+    const before = this.#number;
+    this.#number = (before + 1) | 0;
+    this.#at = this.#slots.at(this.#number);
+    // A number that never belongs into this slot: the old report is gone.
+    Atomics.store(numbers, 2 * this.#at, before);
+    words[this.#at + Field.EarliestPs] = earliestPs;
+    words[this.#at + Field.ProgressPs] = progressPs;
+    words[this.#at + Field.Failure] = failurePs;
   }
 
   /** Messages from and to another worker. */
   setTraffic(other: number, unreceivedPs: number, sent: number, received: number): void {
-    const at = this.#at + placeOf(this.#worker, other);
-    this.#words[at + Per.UnreceivedPs] = unreceivedPs;
-    this.#words[at + Per.Sent] = sent;
-    this.#words[at + Per.Received] = received;
+    const { words, worker } = this.#slots;
+    const at = this.#at + placeOf(worker, other);
+    words[at + Per.UnreceivedPs] = unreceivedPs;
+    words[at + Per.Sent] = sent;
+    words[at + Per.Received] = received;
   }
 
   publish(): void {
-    this.#number = (this.#number + 1) | 0;
-    Atomics.store(this.#numbers, 2 * this.#start, this.#number);
-    this.#at = this.#slotAt((this.#number + 1) | 0);
+    Atomics.store(this.#slots.numbers, 2 * this.#at, this.#number);
   }
 }
 
 /** Another worker's reports. */
 export class ReportReader {
-  readonly #words: Float64Array;
-  readonly #numbers: Int32Array<SharedArrayBuffer>;
-  readonly #numberAt: number;
-  readonly #worker: number;
-  readonly #start: number;
-  readonly #slot: number;
+  readonly #slots: Slots;
   #taken = 0;
   #number = 0;
   #at: number;
 
   constructor(buffer: SharedArrayBuffer, workers: number, worker: number) {
-    this.#words = new Float64Array(buffer);
-    this.#numbers = new Int32Array(buffer);
-    this.#worker = worker;
-    const start = worker * workerDoubles(workers);
-    this.#numberAt = 2 * start;
-    this.#start = start + 8;
-    this.#slot = slotDoubles(workers);
-    this.#at = this.#start;
+    this.#slots = new Slots(buffer, workers, worker);
+    this.#at = this.#slots.at(0);
   }
 
-  /** Is there a report that was not taken? */
-  get isNew(): boolean {
-    return Atomics.load(this.#numbers, this.#numberAt) !== this.#taken;
+  /** Number of the next report, or of a later one that has its slot; else the last one's. */
+  #next(): number {
+    const next = (this.#number + 1) | 0;
+    const found = Atomics.load(this.#slots.numbers, 2 * this.#slots.at(next));
+    const isReport = ((found ^ next) & (SLOTS - 1)) === 0 && ((found - next) | 0) >= 0;
+    return isReport ? found : this.#number;
+  }
+
+  /** Is there a newer report than the one looked at? */
+  get isOutdated(): boolean {
+    return this.#next() !== this.#number;
   }
 
   /** Turns to the latest report. True if it is one that was not taken. */
   look(): boolean {
-    this.#number = Atomics.load(this.#numbers, this.#numberAt);
-    this.#at = this.#start + (this.#number & (SLOTS - 1)) * this.#slot;
+    for (let next = this.#next(); next !== this.#number; next = this.#next()) this.#number = next;
+    this.#at = this.#slots.at(this.#number);
     return this.#number !== this.#taken;
   }
 
-  /** Is the report looked at still the latest? Ask after reading it. */
+  /** Is the report looked at whole, and still the latest? Ask after reading it. */
   get isLatest(): boolean {
-    return Atomics.load(this.#numbers, this.#numberAt) === this.#number;
+    const isWhole = Atomics.load(this.#slots.numbers, 2 * this.#at) === this.#number;
+    return isWhole && !this.isOutdated;
   }
 
   take(): void {
     this.#taken = this.#number;
   }
 
+  /** Before the first report everything may be pending and nothing has happened. */
   get earliestPs(): number {
-    return this.#words[this.#at + Field.EarliestPs]!;
+    return this.#slots.words[this.#at + Field.EarliestPs]!;
   }
 
   get progressPs(): number {
-    return this.#words[this.#at + Field.ProgressPs]!;
+    return this.#slots.words[this.#at + Field.ProgressPs]!;
   }
 
   get failurePs(): number {
-    const word = this.#words[this.#at + Field.Failure]!;
-    return word === 0 ? NEVER : word - 1;
+    return this.#number === 0 ? NEVER : this.#slots.words[this.#at + Field.Failure]!;
   }
 
   unreceivedPs(worker: number): number {
-    return this.#words[this.#at + placeOf(this.#worker, worker) + Per.UnreceivedPs]!;
+    return this.#traffic(worker, Per.UnreceivedPs);
   }
 
   sent(worker: number): number {
-    return this.#words[this.#at + placeOf(this.#worker, worker) + Per.Sent]!;
+    return this.#traffic(worker, Per.Sent);
   }
 
   received(worker: number): number {
-    return this.#words[this.#at + placeOf(this.#worker, worker) + Per.Received]!;
+    return this.#traffic(worker, Per.Received);
+  }
+
+  #traffic(worker: number, field: number): number {
+    return this.#slots.words[this.#at + placeOf(this.#slots.worker, worker) + field]!;
   }
 }
