@@ -1,0 +1,74 @@
+/**
+ * What the worker threads of the host engine load to make a stress target's programs and to check
+ * a round of it: the target is made again in every thread, from plain data.
+ */
+
+import type { ProgramOwner } from '../engine/host/spec.ts';
+import type { EventLog } from '../engine/host/event-log.ts';
+import { FindingError } from '../engine/host/finding.ts';
+import { compiledUrl } from '../run/host-program.ts';
+import { observe } from './oracles/all.ts';
+import type { Memory, Reporter, StressImage, StressSize, StressTarget } from './target.ts';
+
+/** Where a thread finds the target: an exported function of plain data. */
+export interface TargetSource {
+  /** URL of a module. */
+  readonly module: string;
+  readonly exportName: string;
+  readonly argument: unknown;
+}
+
+export interface HostTarget {
+  readonly source: TargetSource;
+  readonly size: StressSize;
+}
+
+export const STRESS_PROGRAMS = {
+  module: compiledUrl(import.meta.url),
+  exportName: 'stressPrograms',
+};
+
+export async function stressPrograms({ source, size }: HostTarget): Promise<ProgramOwner> {
+  const target = await makeTarget(source);
+  const reached = new Set<string>();
+  const report: Reporter = {
+    reach: (goal) => reached.add(goal),
+    fail: (finding) => {
+      throw new FindingError(finding);
+    },
+  };
+  return {
+    program: (cpu, image) => target.program(cpu, image as StressImage, size, report),
+    finish(memory, events, image) {
+      const view: Memory = { word: ({ hi, lo }) => memory.peek32(hi & 0xffff, lo) };
+      target.finish(view, image as StressImage, size, report);
+      hearEvents(events, size, report);
+    },
+    reached: () => [...reached],
+  };
+}
+
+async function makeTarget({ module, exportName, argument }: TargetSource): Promise<StressTarget> {
+  const loaded = (await import(compiledUrl(module))) as Record<string, unknown>;
+  const make = loaded[exportName] as (argument: unknown) => Promise<StressTarget> | StressTarget;
+  return make(argument);
+}
+
+/** Oracles that live by events alone, over the whole round in its order. */
+function hearEvents(events: EventLog, size: StressSize, report: Reporter): void {
+  const enabled: boolean[] = new Array(size.cpus).fill(true);
+  const oracles = observe({
+    cpuCount: size.cpus,
+    // Only fairness asks, which a host's scheduler does not promise.
+    isBlocked: () => false,
+    interrupts: (cpu) => enabled[cpu]!,
+    ...report,
+  });
+  oracles.begin?.();
+  const whole = events.replay((cpu, kind, hi, lo, interrupts) => {
+    enabled[cpu] = interrupts;
+    oracles.event?.(cpu, kind, hi, lo);
+  });
+  // What is over only at the end can't be judged by a beginning.
+  if (whole) oracles.finish?.();
+}
