@@ -28,6 +28,7 @@ import type { Finding, StressSize, StressTarget } from './target.ts';
 const OPERATIONS = 200;
 const NAP_EVERY = 256;
 const EVENT_ROOM = 1 << 16;
+const ROOM_BYTES = 1 << 20;
 /** Random streams of programs are by index; no target has more. */
 const STREAMS = ['stress-0', 'stress-1', 'stress-2', 'stress-3'];
 const LIMITS: HostLimits = { stallMs: 10_000, livelockMs: 20_000 };
@@ -95,7 +96,9 @@ async function specOf(
   { seconds, seed, source }: HostStressOptions,
 ): Promise<HostSpec> {
   const { machine, backedBytes } = target.resized?.(size.cpus) ?? target;
-  const buffers = PhysicalMemory.allocate(machine.memoryBytesOfNode, backedBytes);
+  // Rounds are longer here than a target reckons with, and may free late.
+  const bytes = Math.max(backedBytes, ROOM_BYTES);
+  const buffers = PhysicalMemory.allocate(machine.memoryBytesOfNode, bytes);
   const memory = new PhysicalMemory(buffers);
   const boot = new BootMemory(machine, memory);
   const areas = Array.from(machine.nodeOfCpu, (node, cpu) =>
