@@ -3,16 +3,16 @@
  * a round of it: the target is made again in every thread, from plain data.
  */
 
-import type { ProgramOwner } from '../engine/host/spec.ts';
 import type { EventLog } from '../engine/host/event-log.ts';
 import { FindingError } from '../engine/host/finding.ts';
+import type { ProgramOwner } from '../engine/host/spec.ts';
 import { compiledUrl } from '../run/host-program.ts';
 import { observe } from './oracles/all.ts';
 import type { Memory, Reporter, StressImage, StressSize, StressTarget } from './target.ts';
 
 /** Where a thread finds the target: an exported function of plain data. */
 export interface TargetSource {
-  /** URL of a module. */
+  /** URL of a compiled module. */
   readonly module: string;
   readonly exportName: string;
   readonly argument: unknown;
@@ -49,7 +49,7 @@ export async function stressPrograms({ source, size }: HostTarget): Promise<Prog
 }
 
 async function makeTarget({ module, exportName, argument }: TargetSource): Promise<StressTarget> {
-  const loaded = (await import(compiledUrl(module))) as Record<string, unknown>;
+  const loaded = (await import(module)) as Record<string, unknown>;
   const make = loaded[exportName] as (argument: unknown) => Promise<StressTarget> | StressTarget;
   return make(argument);
 }

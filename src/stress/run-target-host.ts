@@ -21,12 +21,15 @@ import { BootMemory } from '../memory/boot.ts';
 import { toLinear } from '../memory/physical-address.ts';
 import { PhysicalMemory } from '../memory/physical-memory.ts';
 import { COUNTERS, METRICS } from '../metrics/definition.ts';
+import { compiledUrl } from '../run/host-program.ts';
+import type { TargetReference } from './campaign-task.ts';
 import { type HostTarget, STRESS_PROGRAMS, type TargetSource } from './host-program.ts';
 import type { Finding, StressSize, StressTarget } from './target.ts';
 
 /** Rounds of its loop that a CPU makes unless told: enough that all are under way at once. */
 const OPERATIONS = 200;
 const NAP_EVERY = 256;
+const TLBI_LAG = 8;
 const EVENT_ROOM = 1 << 16;
 const ROOM_BYTES = 1 << 20;
 /** Random streams of programs are by index; no target has more. */
@@ -54,6 +57,12 @@ export interface HostStress {
 
 export const HOST_NOTE =
   'host wall clock; Atomics are sequentially consistent, missing barriers cannot show here';
+
+/** The registry's targets, in a worker thread. */
+export function sourceOf(reference: TargetReference): TargetSource {
+  const module = compiledUrl(import.meta.url.replace('run-target-host', 'registry'));
+  return { module, exportName: 'resolveTarget', argument: reference };
+}
 
 /** Size of a round on this engine, unless the user says another. */
 export function hostSize(target: StressTarget, given: Partial<StressSize> = {}): StressSize {
@@ -123,6 +132,7 @@ async function specOf(
     image,
     context,
     napEvery: NAP_EVERY,
+    tlbiLag: TLBI_LAG,
     eventRoom: EVENT_ROOM,
     rounds: { seconds, pristine: buffers.zones.map(copyOf) },
     pins: (await planPins(machine, activeCpus)).pins,

@@ -2,7 +2,8 @@
  * `npm run soak`: random programs that are too many or too large for the tests. More CPUs (16 to
  * 64), more steps, seeds without end: each on 1, 2, 4 and per-cpu worker threads, every other one
  * on the naive engine, too. Ends after --minutes (default 10) or --seeds programs; prints the
- * command that shows a failure again. Exit code 2 if any program failed.
+ * command that shows a failure again. Before them every family of locks and protocols on the host
+ * engine, --host-seconds each (default 60, 0: none). Exit code 2 if anything failed.
  */
 
 import { parseArgs } from 'node:util';
@@ -16,6 +17,7 @@ import {
   type Threads,
 } from '../support/virtual-run.ts';
 import { WorkerPool } from '../support/worker-pool.ts';
+import { HOST_FAMILIES, soakFamily } from './host-soak.ts';
 
 const LARGE: MachineLimits = { cpuCounts: [16, 24, 32, 48, 64], nodeCounts: [1, 2, 2, 4] };
 /** The naive engine looks at every entry of everything. */
@@ -28,6 +30,7 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     steps: { type: 'string', default: '40' },
     'small-machines': { type: 'boolean', default: false },
+    'host-seconds': { type: 'string', default: '60' },
   },
 });
 
@@ -54,7 +57,19 @@ async function complaintsOf(theCase: RandomCase, pool: WorkerPool): Promise<stri
   return complaints;
 }
 
+async function soakHost(): Promise<number> {
+  const seconds = Number(values['host-seconds']);
+  let failed = 0;
+  for (const family of seconds > 0 ? HOST_FAMILIES : []) {
+    const { lines, failures } = await soakFamily(family, seconds, Number(values.from));
+    console.log(`host engine, ${family}:\n${lines.map((line) => `  ${line}`).join('\n')}`);
+    failed += failures;
+  }
+  return failed;
+}
+
 async function main(): Promise<number> {
+  const hostFailures = await soakHost();
   const pool = new WorkerPool();
   const first = Number(values.from);
   const end = performance.now() + Number(values.minutes) * 60_000;
@@ -69,14 +84,14 @@ async function main(): Promise<number> {
       const size = values['small-machines'] ? ' --small-machines' : '';
       console.log(`seed ${seed} FAILED: ${complaints.join('; ')}`);
       console.log(
-        `  again: npm run soak -- --from ${seed} --seeds 1 --steps ${values.steps}${size}`,
+        `  again: npm run soak -- --host-seconds 0 --from ${seed} --seeds 1 --steps ${values.steps}${size}`,
       );
     }
     if ((seed - first) % 20 === 19) console.log(`${seed - first + 1} programs, ${failed} failed`);
   }
   console.log(`${seed - first} programs from seed ${first}, ${failed} failed`);
   await pool.close();
-  return failed === 0 ? 0 : 2;
+  return failed + hostFailures === 0 ? 0 : 2;
 }
 
 process.exitCode = await main();

@@ -24,7 +24,7 @@ const STACK_LIMIT = 1_000;
 /** Attempts between two publications of the progress word. */
 const PUBLISH_MASK = 0x3ff;
 /** Refusals in a row without a yield. */
-const REFUSALS_MAX = 1_000;
+const REFUSALS_MAX = 500;
 /** A forced loss of the core: long enough that another thread gets it. */
 const NAP_MS = 0.05;
 /** Longest stretch of compute() spent awake; beyond, the CPU sleeps on its bell. */
@@ -57,6 +57,7 @@ export abstract class HostCpuCore extends HostMeasures {
   readonly #events: EventLog;
   readonly #naps: RandomStream;
   #untilNap: number;
+  #untilServed = 0;
   #attempts = 0;
   #refusals = 0;
 
@@ -157,7 +158,8 @@ export abstract class HostCpuCore extends HostMeasures {
     this.#trace.attempt(operation, aHi, aLo);
     if ((this.#attempts & PUBLISH_MASK) === 0) this.publish();
     if (--this.#untilNap <= 0) this.#nap();
-    this.serveMailbox();
+    this.#checkAbort();
+    if (--this.#untilServed < 0) this.#serveNow();
     return !this.skipNext && !this.interruptDue();
   }
 
@@ -192,9 +194,20 @@ export abstract class HostCpuCore extends HostMeasures {
 
   /** Abort and TLBIs; true = a TLBI has come. */
   protected serveMailbox(): boolean {
+    this.#checkAbort();
+    return this.#serveNow();
+  }
+
+  #checkAbort(): void {
     if (Atomics.load(this.words, Global.Abort) !== Abort.None) {
       throw new InterruptedError('another thread ended the run');
     }
+  }
+
+  /** With a lag, the next time comes some attempts later: a DSB left out then shows. */
+  #serveNow(): boolean {
+    const { tlbiLag } = this.task.spec;
+    this.#untilServed = tlbiLag === 0 ? 0 : this.#naps.uint32() % (tlbiLag + 1);
     return this.serveTlbis();
   }
 

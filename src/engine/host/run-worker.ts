@@ -86,6 +86,8 @@ class Rounds {
   readonly #owner: ProgramOwner;
   readonly #words: Int32Array<SharedArrayBuffer>;
   readonly #memory: PhysicalMemory;
+  /** When the first round began. */
+  readonly #startMs = hostClockMs();
 
   constructor(task: HostTask, owner: ProgramOwner) {
     this.#task = task;
@@ -116,7 +118,7 @@ class Rounds {
   }
 
   #prepareNext(): void {
-    const { spec, events, startMs } = this.#task;
+    const { spec, events } = this.#task;
     const log = new EventLog(this.#words, events);
     this.#owner.finish?.(this.#memory, log, spec.image, spec.context);
     const { seconds, pristine } = spec.rounds!;
@@ -125,7 +127,7 @@ class Rounds {
     });
     clearRound(this.#words, controlLayout(spec.machine.cpuCount));
     Atomics.store(this.#words, Global.RoundArrived, 0);
-    const goOn = hostClockMs() - startMs < seconds * 1000;
+    const goOn = hostClockMs() - this.#startMs < seconds * 1000;
     Atomics.store(this.#words, Global.RoundGo, goOn ? 1 : 0);
   }
 }

@@ -58,6 +58,8 @@ export interface HostSpec {
   readonly computes: boolean;
   /** Mean number of attempts between two forced losses of the core; 0 = none. */
   readonly napEvery: number;
+  /** Most attempts that a TLBI of another CPU may be served late; 0 = none. */
+  readonly tlbiLag: number;
   /** Events kept per round, for ProgramOwner.finish; 0 = none. */
   readonly eventRoom: number;
   /** null: once. */
@@ -73,6 +75,7 @@ export const HOST_DEFAULTS = {
   phaseCount: 0,
   computes: false,
   napEvery: 0,
+  tlbiLag: 0,
   eventRoom: 0,
   rounds: null,
   pins: null,

@@ -1,0 +1,50 @@
+/**
+ * The host engine from the command line: latencies that say whose clock they are of, a soak by
+ * --time, a deadlock, Ctrl-C without a thread left (the process could not end otherwise).
+ */
+
+import { describe, expect, it } from 'vitest';
+import { runResultSchema } from '../../src/metrics/result-schema.ts';
+import { fixture, numalab } from './numalab.ts';
+
+const LABEL =
+  'host wall clock; Atomics are sequentially consistent, missing barriers cannot show here';
+const SMALL = ['lock_contention', '-c', '3', '--engine', 'host', 'acquisitions=50', '--quiet'];
+
+describe('run --engine host', () => {
+  it('prints a result without digest and emulated time', async () => {
+    const { code, stdout } = await numalab(['run', ...SMALL, '--json']);
+    expect(code).toBe(0);
+    const result = runResultSchema.parse(JSON.parse(stdout));
+    expect([result.engine, result.digest, result.emulatedNs]).toEqual(['host', null, null]);
+    expect(result.wallNs).toBeGreaterThan(0);
+    expect(result.report[0]).toBe(LABEL);
+    expect(result.report[1]).toMatch(/^3 threads, (not )?pinned/);
+    expect(result.histograms['lock.wait']!.count).toBeGreaterThan(0);
+    expect(result.checks).toMatchObject([{ name: 'exclusion', ok: true }]);
+  });
+
+  it('runs stage-2 faults, and seed after seed until the time is over', async () => {
+    const words = ['run', 'dirty_log_perf_test', 'b=64K', '-c', '3', '--engine', 'host'];
+    const { code, stdout } = await numalab([...words, '--time', '1s', '--quiet']);
+    expect(code).toBe(0);
+    expect(stdout).toContain(LABEL);
+    expect(stdout).toMatch(/Iteration 2 dirty memory time/);
+    expect(stdout).toMatch(/of wall clock, seed 1(-\d+)?\n/);
+    expect(stdout).not.toMatch(/emulated|estimates/);
+  });
+
+  it('ends at Ctrl-C', async () => {
+    const words = ['run', ...SMALL, '--time', '40s'];
+    const { code, ms } = await numalab(words, { interruptAfterMs: 2_500 });
+    expect(code).toBe(130);
+    expect(ms).toBeLessThan(8_000);
+  });
+
+  it('reports a thread that dies in one line', async () => {
+    const words = ['run', fixture('host-dies'), '-c', '2', '--engine', 'host', '--quiet'];
+    const { code, stderr } = await numalab(words);
+    expect(code).toBe(4);
+    expect(stderr).toMatch(/^numalab: bug: the worker thread of cpu 0 died: exit code 5\n/);
+  });
+});
