@@ -22,10 +22,11 @@ const NEXT = 0;
 const SLOTS = 64;
 const PLACE = 128;
 const LOCK_BYTES = 132;
-const SLOT_BYTES = 64;
 
-/** Steps are one attempt each, but slotCount. */
+/** Steps are one attempt each, but slotBytes and slotCount. */
 export interface AndersonSteps {
+  /** A line each, or waiters share lines. */
+  readonly slotBytes: number;
   slotCount(cpuCount: number): number;
   /** Result in cpu.lo: the ticket. */
   take(cpu: Cpu, hi: number, lo: number): boolean;
@@ -36,6 +37,7 @@ export interface AndersonSteps {
 }
 
 export const andersonSteps: AndersonSteps = {
+  slotBytes: 64,
   slotCount: (cpuCount) => 1 << (32 - Math.clz32(cpuCount - 1)),
   take: (cpu, hi, lo) => cpu.add32(hi, lo + NEXT, 1, Order.AcquireRelease),
   wait: (cpu, hi, lo) => cpu.cond32(hi, lo, Condition.NotEqual, -1, 0, Order.Acquire),
@@ -45,14 +47,14 @@ export const andersonSteps: AndersonSteps = {
 
 export function makeAndersonLock(steps: AndersonSteps = andersonSteps): Lock {
   const offsetOf = (cpu: Cpu, ticket: number): number =>
-    (ticket & (steps.slotCount(cpu.cpuCount) - 1)) * SLOT_BYTES;
+    (ticket & (steps.slotCount(cpu.cpuCount) - 1)) * steps.slotBytes;
   return {
     name: 'anderson',
     bytes: LOCK_BYTES,
-    bytesPerCpu: 2 * SLOT_BYTES,
+    bytesPerCpu: 2 * steps.slotBytes,
 
     init(boot, physical) {
-      const bytes = steps.slotCount(boot.machine.cpuCount) * SLOT_BYTES;
+      const bytes = steps.slotCount(boot.machine.cpuCount) * steps.slotBytes;
       const slots = boot.allocate(nodeOf(physical.hi), bytes);
       boot.write32(slots, 0, 1);
       const { hi, lo } = toLinear(slots);
