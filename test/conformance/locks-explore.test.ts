@@ -1,4 +1,4 @@
-/** Every registered lock on the explore engine: random schedules, sequentially consistent and tso. */
+/** Every registered lock on the explore engine: random schedules under sc and tso. */
 
 import { exploreConformance } from './explore-adapter.ts';
 import { describeLocks } from './lock-suite.ts';

@@ -76,7 +76,7 @@ export abstract class ExploreCpuRow {
     this.backedBytes = world.memory.backedBytes;
   }
 
-  /** Finds the physical address of the attempt (paHi, paLo); false: a walk or an exception began. */
+  /** Finds the attempt's physical address (paHi, paLo); false: a walk or an exception began. */
   protected abstract translateAttempt(): boolean;
 
   /** As at boot. */

@@ -193,7 +193,7 @@ export abstract class ExploreCpuTranslation extends ExploreCpuMemory {
     return this.#fault(fsc, w.faultOnTable, w.faultInStage2, w.ipaHi, w.ipaLo);
   }
 
-  /** A cached entry denies the access: no walk is made; a stale, more restrictive one faults, too. */
+  /** A cached entry denies the access, be it stale and too restrictive: no walk is made. */
   #permissionFault(entry: number): boolean {
     const { tlb, setup } = this.mmu;
     const nested = tlb.stage2Shift(entry) !== 0;

@@ -65,7 +65,8 @@ function describeWait(explorer: Explorer, cpu: ExploreCpu, edges: Map<number, nu
     const lockName = linearName(explorer, holders.hi[lock]!, holders.lo[lock]!);
     owner = ` (${lockName} is held by CPU ${holder})`;
   }
-  return `${nameCpu(id)} waits for ${name} ${describeCondition(cpu)}, it is ${value}${owner}${suffix}`;
+  const wanted = `${name} ${describeCondition(cpu)}`;
+  return `${nameCpu(id)} waits for ${wanted}, it is ${value}${owner}${suffix}`;
 }
 
 function describeCondition(cpu: ExploreCpu): string {

@@ -1,8 +1,8 @@
 /**
  * POS, partial order sampling: Yuan, Yang, Gu, CAV 2018. Each pending step has a random priority;
  * the highest is taken, then those that race with it are drawn anew. Needs neither k nor d.
- * Deviations: a deadline passes by chance, not by priority. After `fairFrom` steps the schedule goes
- * on as a random walk: a step that nothing races with keeps a low priority for good, and then an
+ * Deviations: a deadline passes by chance, not by priority. After `fairFrom` steps the schedule is
+ * a random walk: a step that nothing races with keeps a low priority for good, and then an
  * owner waits for ever beside CPUs that spin.
  */
 

@@ -34,7 +34,7 @@ export class Starve extends RandomWalk {
       this.#low[agent] = this.random.below(LOW_ONE_IN) === 0 ? 1 : 0;
     }
     this.#low[this.random.below(cpuCount)] = 1;
-    const doublings = 1 + Math.floor(Math.log2(this.#expectedSteps));
+    const doublings = 32 - Math.clz32(this.#expectedSteps);
     this.#intervalSteps = 1 << this.random.below(doublings);
     this.#offset = this.random.below(this.#intervalSteps * SHARE);
   }

@@ -6,9 +6,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Cpu, Program } from '../../../../src/cpu/cpu.ts';
 import { Condition, EventKind, Order } from '../../../../src/cpu/operations.ts';
-import { scheduleDigest } from '../../../../src/engine/explore/digest.ts';
 import { runSchedule } from '../../../../src/engine/explore/run-schedule.ts';
 import { RandomWalk } from '../../../../src/engine/explore/strategies/random.ts';
+import { scheduleDigest } from '../../../support/explore-digest.ts';
 import {
   firstFailure,
   type OpenPrograms,
