@@ -1,20 +1,22 @@
 /**
  * How large a search will be, before it is started: the number of traces by random descents.
  *
- * Source: Knuth, "Estimating the efficiency of backtrack programs", Math. Comp. 29 (1975): the
- * product of the numbers of branches on a random way down is the number of leaves on average. The
- * leaves of a plain descent are interleavings; each stands for as many as its trace has, so the
- * product is divided by that (linear-extensions.ts), which gives traces on average, too. Agents are
- * drawn by the steps they have left (as far as earlier descents tell), so that all interleavings are
- * about equally likely and the products lie close together.
+ * Source: Knuth, "Estimating the efficiency of backtrack programs", Math. Comp. 29 (1975): one
+ * divided by the probability of a random way down is the number of leaves on average. Leaves here
+ * are traces, so the probability is that of all interleavings of the trace together
+ * (trace-probability.ts); that of the one interleaving would give their number, which is far from
+ * it, and a mean of far more spread. Agents are drawn by the steps they have left, as far as earlier
+ * descents tell.
  */
 
 import { UserError } from '../../../base/errors.ts';
 import { RandomStream } from '../../../base/random.ts';
-import type { Execution } from '../execution.ts';
-import { logLinearExtensions, logMean, pickWeighted } from './linear-extensions.ts';
 import type { MakeExecution } from './search.ts';
 import { Trace } from './trace.ts';
+import { logMean, logProbability, pickWeighted, type Weight } from './trace-probability.ts';
+
+/** Descents before those that count. */
+const TRIALS = 4;
 
 export interface EstimateOptions {
   readonly makeExecution: MakeExecution;
@@ -25,12 +27,15 @@ export interface EstimateOptions {
 }
 
 export interface SizeEstimate {
-  /** Traces; with symmetry about, because small traces have fewer renamings. */
+  /** Mean of the descents: right on average, with one descent in a hundred often most of it. */
   readonly executions: number;
+  /**
+   * Their geometric mean, which is smaller on average than the number: what a search is refused by,
+   * so that none is refused for one strange descent.
+   */
+  readonly atLeast: number;
   /** Mean steps of an execution. */
   readonly steps: number;
-  /** Some descents were cut off at the step limit, or broke a rule: at least. */
-  readonly atLeast: boolean;
 }
 
 export function estimateSize(options: EstimateOptions): SizeEstimate {
@@ -40,44 +45,49 @@ export function estimateSize(options: EstimateOptions): SizeEstimate {
   const expected = new Float64Array(first.agentCount);
   const logs: number[] = [];
   let steps = 0;
-  let atLeast = false;
-  // The first descent only tells how many steps each agent takes.
-  for (let descent = -1; descent < options.descents; descent++) {
-    const { log, whole } = descend(options, trace, expected, stream);
-    for (let agent = 0; agent < expected.length; agent++) {
-      expected[agent] = Math.max(expected[agent]!, trace.positions[agent]!.length);
+  // The first descents only tell how many steps each agent takes.
+  for (let descent = -TRIALS; descent < options.descents; descent++) {
+    const weight = weightBy(expected);
+    const logChoices = descend(options, trace, weight, stream);
+    if (descent < 0) {
+      for (let agent = 0; agent < expected.length; agent++) {
+        expected[agent] = Math.max(expected[agent]!, trace.positions[agent]!.length);
+      }
+      continue;
     }
-    if (descent < 0) continue;
-    logs.push(log - logLinearExtensions(trace, stream));
+    logs.push(logChoices - logProbability(trace, weight, stream));
     steps += trace.length;
-    atLeast ||= !whole;
   }
   const renamings = (options.symmetric ?? []).reduce((all, group) => all * factorial(group), 1);
-  const executions = Math.max(1, Math.exp(logMean(logs)) / renamings);
-  return { executions, steps: steps / options.descents, atLeast };
+  const size = (log: number): number => Math.max(1, Math.exp(log) / renamings);
+  const meanLog = logs.reduce((sum, log) => sum + log, 0) / logs.length;
+  return { executions: size(logMean(logs)), atLeast: size(meanLog), steps: steps / logs.length };
 }
 
-/** One way down; the logarithm of the product of its branches. */
+function weightBy(expected: Float64Array): Weight {
+  return (agent, taken) => Math.max(1, expected[agent]! - taken);
+}
+
+/** One way down; the logarithm of the number of combinations of its free choices. */
 function descend(
   options: EstimateOptions,
   trace: Trace,
-  expected: Float64Array,
+  weight: Weight,
   stream: RandomStream,
-): { readonly log: number; readonly whole: boolean } {
-  let log = 0;
+): number {
+  let logChoices = 0;
   const choose = (count: number): number => {
-    log += Math.log(count);
+    logChoices += Math.log(count);
     return stream.below(count);
   };
   trace.clear();
   try {
     const execution = options.makeExecution(choose);
     while (execution.enabledCount > 0) {
-      if (trace.length === options.stepLimit) return { log, whole: false };
-      const weights = weightsOf(execution, trace, expected);
-      const { index, probability } = pickWeighted(weights, stream);
-      log -= Math.log(probability);
-      const agent = execution.enabled[index]!;
+      if (trace.length === options.stepLimit) return logChoices;
+      const enabled = Array.from(execution.enabled.subarray(0, execution.enabledCount));
+      const weights = enabled.map((agent) => weight(agent, trace.positions[agent]!.length));
+      const agent = enabled[pickWeighted(weights, stream)]!;
       trace.begin(execution, agent);
       trace.reach();
       trace.commit();
@@ -85,14 +95,8 @@ function descend(
     }
   } catch {
     // It breaks a rule: the search will say so.
-    return { log, whole: false };
   }
-  return { log, whole: true };
-}
-
-function weightsOf(execution: Execution, trace: Trace, expected: Float64Array): number[] {
-  const enabled = Array.from(execution.enabled.subarray(0, execution.enabledCount));
-  return enabled.map((agent) => Math.max(1, expected[agent]! - trace.positions[agent]!.length));
+  return logChoices;
 }
 
 function factorial(group: readonly number[]): number {
@@ -101,10 +105,10 @@ function factorial(group: readonly number[]): number {
 
 /** Refuses a search that will hardly end. `what` names the program: "ticket with 4 CPUs". */
 export function requireSearchable(estimate: SizeEstimate, limit: number, what: string): void {
-  if (estimate.executions <= limit) return;
-  const count = estimate.executions.toExponential(0).replace('e+', 'e');
+  if (estimate.atLeast <= limit) return;
+  const count = estimate.atLeast.toExponential(0).replace('e+', 'e');
   throw new UserError(
-    `exhaustive: ${what} has ${estimate.atLeast ? 'at least' : 'about'} ${count} executions of ` +
+    `exhaustive: ${what} has ${count} executions or more of ` +
       `${Math.round(estimate.steps)} steps, the limit is ${limit}: use fewer CPUs or operations, ` +
       `or strategy pct or pos, which sample`,
   );

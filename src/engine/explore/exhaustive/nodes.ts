@@ -71,12 +71,9 @@ export class Nodes {
     return -1;
   }
 
-  /** The first agent that can go and need not be left out; -1: none. */
-  firstAwake(position: number): number {
-    const from = position * this.agentCount;
-    for (let agent = 0; agent < this.agentCount; agent++) {
-      if (this.#enabled[from + agent] === 1 && this.#sleep[from + agent] === 0) return agent;
-    }
-    return -1;
+  /** Can the agent go from here, and need not be left out? */
+  isAwake(position: number, agent: number): boolean {
+    const at = position * this.agentCount + agent;
+    return this.#enabled[at] === 1 && this.#sleep[at] === 0;
   }
 }

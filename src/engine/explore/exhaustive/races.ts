@@ -44,9 +44,23 @@ export class Races {
     for (let at = step - 1; at >= 0; at--) {
       if (trace.covers(base, at) || !trace.depends(at, step)) continue;
       const immediate = !trace.covers(reached, at);
-      if ((immediate || open) && this.#reverse(at)) open = false;
+      const races = (immediate || open) && !this.#waitsForDrain(at);
+      if (races && this.#reverse(at)) open = false;
       if (immediate) trace.join(reached, at);
     }
+  }
+
+  /** Is it a step that waits for an empty store buffer, after a drain of that buffer? */
+  #waitsForDrain(race: number): boolean {
+    const trace = this.#trace;
+    if (trace.kind[race] !== StepKind.Drain) return false;
+    const kind = trace.kind[trace.length];
+    const waits =
+      kind === StepKind.Update ||
+      kind === StepKind.Dsb ||
+      kind === StepKind.Ipi ||
+      kind === StepKind.Wake;
+    return waits && trace.agent[race] === trace.agent[trace.length]! + trace.cpuCount;
   }
 
   /** Plans the reversal of one race; true: the racing step is known to be enabled before it. */

@@ -152,13 +152,13 @@ class Search {
         return;
       }
       if (position === this.#options.stepLimit) {
-        this.#raceWaiting(execution);
+        this.#racePending(execution, true);
         this.#result.cut++;
         return;
       }
-      const agent = position < fixed ? trace.agent[position]! : nodes.firstAwake(position);
+      const agent = position < fixed ? trace.agent[position]! : this.#chooseAwake(position);
       if (agent < 0) {
-        this.#raceWaiting(execution);
+        this.#racePending(execution, false);
         this.#result.sleepBlocked++;
         return;
       }
@@ -170,6 +170,24 @@ class Search {
       this.#fallAsleep(execution, position, agent);
       this.#take(execution, position);
     }
+  }
+
+  /**
+   * Of those that can go and need not be left out, the one that has waited longest, or loops that
+   * wait for another CPU by reading over and over would all run into the step limit; -1: none.
+   */
+  #chooseAwake(position: number): number {
+    const { positions, agentCount } = this.#trace;
+    let chosen = -1;
+    let oldest = position;
+    for (let agent = 0; agent < agentCount; agent++) {
+      if (!this.#nodes.isAwake(position, agent)) continue;
+      const last = positions[agent]!.at(-1) ?? -1;
+      if (last >= oldest) continue;
+      chosen = agent;
+      oldest = last;
+    }
+    return chosen;
   }
 
   #make(): Execution {
@@ -218,19 +236,20 @@ class Search {
   /**
    * Steps that wait where nobody goes on: they could have been taken before what they race with.
    * Also where others only sleep: the known traces that would follow were turned round elsewhere.
+   * At the step limit those that could go, too: a spinning CPU may never have let them.
    */
-  #raceWaiting(execution: Execution): void {
+  #racePending(execution: Execution, enabledToo: boolean): void {
     const trace = this.#trace;
     for (let agent = 0; agent < trace.agentCount; agent++) {
       if (execution.kind[agent] === StepKind.None) continue;
-      if (this.#nodes.isEnabled(trace.length, agent)) continue;
+      if (!enabledToo && this.#nodes.isEnabled(trace.length, agent)) continue;
       trace.begin(execution, agent);
       this.#races.plan();
     }
   }
 
   #end(execution: Execution): void {
-    this.#raceWaiting(execution);
+    this.#racePending(execution, false);
     const programs = execution.kind.subarray(0, execution.cpuCount);
     const ending = programs.every((kind) => kind === StepKind.None) ? 'completed' : 'deadlocked';
     if (!this.#symmetry.isNew()) {

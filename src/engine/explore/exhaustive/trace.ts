@@ -100,6 +100,12 @@ export class Trace implements StepColumns {
     while (this.length > 0) this.pop();
   }
 
+  /** How many steps of a CPU's program put `count` + 1 stores into its buffer. */
+  bufferedBy(cpu: number, count: number): number {
+    const position = this.#buffered[cpu]![count];
+    return position === undefined ? 0 : this.sequence[position]!;
+  }
+
   clock(position: number, agent: number): number {
     return this.#clocks[position * this.agentCount + agent]!;
   }
