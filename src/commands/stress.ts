@@ -1,6 +1,7 @@
 /** numalab stress: looks for a schedule that breaks a lock or a protocol, and replays one. */
 
 import { ExitCode } from '../base/errors.ts';
+import type { HostJudged } from '../stress/host-stress.ts';
 import type { Judged } from '../stress/report.ts';
 import type { StressRequest } from '../stress/request.ts';
 import type { Command } from './command.ts';
@@ -15,6 +16,7 @@ export const stressCommand: Command = {
   examples: [
     ['numalab stress ticket', 'one lock: 20,000 schedules, and what a pass is worth'],
     ['numalab stress locks --schedules 2000', 'every lock, one line each'],
+    ['numalab stress ticket --engine host --time 60s', 'soak on real threads'],
     ['numalab stress ticket --strategy pct --time 5s -c 4', 'for 5 s, by one strategy'],
   ],
   run,
@@ -27,6 +29,7 @@ export const stressCommand: Command = {
 async function run(args: Arguments, signal: AbortSignal): Promise<ExitCode> {
   const request = requestOf(args);
   const replay = args.values.get('replay');
+  if (request.engine === 'host' && replay === undefined) return onHost(request, args, signal);
   return replay === undefined
     ? stress(request, args, signal)
     : replayed(replay, request, args, signal);
@@ -87,6 +90,27 @@ async function stress(
   } finally {
     line.clear();
   }
+}
+
+/** Soak on real threads. */
+async function onHost(
+  request: StressRequest,
+  { values }: Arguments,
+  signal: AbortSignal,
+): Promise<ExitCode> {
+  const host = await import('../stress/host-stress.ts');
+  const isJson = values.has('json');
+  const isGroup = ['all', 'locks', 'protocols'].includes(request.words[0] ?? '');
+  const judged = (one: HostJudged): void => {
+    if (!isJson && isGroup) print(host.hostSummaryLine(one));
+  };
+  const all = await host.runHostStress(request, { judged, signal });
+  if (isJson) printJson(host.hostStressJson(all));
+  const told = isJson ? [] : all.filter(({ outcome }) => !isGroup || outcome.kind === 'failed');
+  for (const one of told) print(await host.hostTargetText(one));
+  return all.some(({ outcome }) => outcome.kind === 'failed')
+    ? ExitCode.CheckFailed
+    : ExitCode.Done;
 }
 
 async function replayed(

@@ -6,6 +6,7 @@
 import type { EventLog } from '../engine/host/event-log.ts';
 import { FindingError } from '../engine/host/finding.ts';
 import type { ProgramOwner } from '../engine/host/spec.ts';
+import type { PhysicalMemory } from '../memory/physical-memory.ts';
 import { compiledUrl } from '../run/host-program.ts';
 import { observe } from './oracles/all.ts';
 import type { Memory, Reporter, StressImage, StressSize, StressTarget } from './target.ts';
@@ -42,7 +43,7 @@ export async function stressPrograms({ source, size }: HostTarget): Promise<Prog
     finish(memory, events, image) {
       const view: Memory = { word: ({ hi, lo }) => memory.peek32(hi & 0xffff, lo) };
       target.finish(view, image as StressImage, size, report);
-      hearEvents(events, size, report);
+      hearEvents(events, memory, size, report);
     },
     reached: () => [...reached],
   };
@@ -55,15 +56,22 @@ async function makeTarget({ module, exportName, argument }: TargetSource): Promi
 }
 
 /** Oracles that live by events alone, over the whole round in its order. */
-function hearEvents(events: EventLog, size: StressSize, report: Reporter): void {
+function hearEvents(
+  events: EventLog,
+  memory: PhysicalMemory,
+  size: StressSize,
+  report: Reporter,
+): void {
   const enabled: boolean[] = new Array(size.cpus).fill(true);
-  const oracles = observe({
+  const context = {
     cpuCount: size.cpus,
     // Only fairness asks, which a host's scheduler does not promise.
     isBlocked: () => false,
-    interrupts: (cpu) => enabled[cpu]!,
+    interrupts: (cpu: number) => enabled[cpu]!,
+    word: (hi: number, lo: number) => memory.peek32(hi, lo),
     ...report,
-  });
+  };
+  const oracles = observe(context);
   oracles.begin?.();
   const whole = events.replay((cpu, kind, hi, lo, interrupts) => {
     enabled[cpu] = interrupts;

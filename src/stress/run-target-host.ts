@@ -22,9 +22,11 @@ import { toLinear } from '../memory/physical-address.ts';
 import { PhysicalMemory } from '../memory/physical-memory.ts';
 import { COUNTERS, METRICS } from '../metrics/definition.ts';
 import { compiledUrl } from '../run/host-program.ts';
+import { HOST_LABEL } from '../run/host-result.ts';
 import type { TargetReference } from './campaign-task.ts';
 import { type HostTarget, STRESS_PROGRAMS, type TargetSource } from './host-program.ts';
 import type { Finding, StressSize, StressTarget } from './target.ts';
+import { stressMachine } from './targets/stress-machine.ts';
 
 /** Rounds of its loop that a CPU makes unless told: enough that all are under way at once. */
 const OPERATIONS = 200;
@@ -55,8 +57,13 @@ export interface HostStress {
   readonly reached: readonly string[];
 }
 
-export const HOST_NOTE =
-  'host wall clock; Atomics are sequentially consistent, missing barriers cannot show here';
+export const HOST_NOTE = HOST_LABEL;
+
+/** How threads of so many CPUs would be placed. */
+export async function pinText(cpus: number): Promise<string> {
+  const machine = stressMachine(cpus);
+  return (await planPins(machine, [...machine.nodeOfCpu.keys()])).text;
+}
 
 /** The registry's targets, in a worker thread. */
 export function sourceOf(reference: TargetReference): TargetSource {

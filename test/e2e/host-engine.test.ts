@@ -48,3 +48,28 @@ describe('run --engine host', () => {
     expect(stderr).toMatch(/^numalab: bug: the worker thread of cpu 0 died: exit code 5\n/);
   });
 });
+
+describe('stress --engine host', () => {
+  const words = (...rest: string[]) => ['stress', ...rest, '--engine', 'host'];
+
+  it("prints locktorture's line and what it cannot show", async () => {
+    const { code, stdout } = await numalab(words('ticket', '--time', '500ms', '-c', '2'));
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ticket: 2 CPUs, 200 operations each, host, seed 1\n/);
+    expect(stdout).toContain(LABEL);
+    expect(stdout).toMatch(/\nWrites: {2}Total: \d+ {2}Max\/Min: \d+\/\d+ {3}Fail: 0\npassed: /);
+  });
+
+  it('ends with 2 when two hold the lock, and says where to look for a schedule', async () => {
+    const { code, stdout } = await numalab(words('tas', 'mutant=M01'));
+    expect(code).toBe(2);
+    expect(stdout).toMatch(/Fail: 1 !!!\nexclusion: cpu \d acquires a lock that another holds/);
+    expect(stdout).toMatch(/look for a schedule: numalab stress .*mutant=M01\n/);
+  });
+
+  it('refuses what only schedules have', async () => {
+    const { code, stderr } = await numalab(words('tas', '--strategy', 'pct'));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/^numalab: --strategy: the host engine chooses no schedules/);
+  });
+});
