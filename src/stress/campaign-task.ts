@@ -78,7 +78,16 @@ export interface ReplayTask {
   readonly shared: SharedArrayBuffer;
 }
 
-export type StressTask = ScheduleTask | MinimiseTask | ReplayTask;
+export interface ExhaustiveTask {
+  readonly kind: 'exhaustive';
+  readonly setup: CampaignSetup;
+  /** Executions; a program with more is refused. */
+  readonly limit: number;
+  readonly worker: number;
+  readonly shared: SharedArrayBuffer;
+}
+
+export type StressTask = ScheduleTask | MinimiseTask | ReplayTask | ExhaustiveTask;
 
 export interface ScheduleFailure {
   readonly schedule: number;

@@ -9,12 +9,14 @@ import { assert } from '../base/assert.ts';
 import type {
   CampaignSetup,
   ChunkResult,
+  ExhaustiveTask,
   MinimiseTask,
   ScheduleFailure,
   ScheduleTask,
 } from './campaign-task.ts';
 import type { FailureStory } from './explain-failure.ts';
 import type { StressPool } from './pool.ts';
+import type { SearchOutcome } from './search-all.ts';
 
 export interface Budget {
   /** null: as many as fit into the time. */
@@ -40,6 +42,8 @@ export interface CampaignResult {
   readonly failures: readonly ScheduleFailure[];
   readonly digest: string;
   readonly seconds: number;
+  /** null: schedules were sampled. */
+  readonly search: SearchOutcome | null;
 }
 
 /** Small enough for a failure to end the others soon, large enough to be no cost. */
@@ -47,6 +51,8 @@ const CHUNK = 250;
 /** Chunk numbers stay below 2^31. */
 const SCHEDULES_MAX = 2 ** 31 - 2;
 const MINIMISE_MS = 4000;
+/** Executions of an exhaustive search: a minute or two. */
+const SEARCH_LIMIT = 300_000;
 
 export async function runCampaign(
   setup: CampaignSetup,
@@ -54,6 +60,7 @@ export async function runCampaign(
   pool: StressPool,
   signal: AbortSignal,
 ): Promise<CampaignResult> {
+  if (setup.strategy === 'exhaustive') return runSearch(setup, budget, pool, signal);
   const startMs = performance.now();
   const count = budget.schedules ?? SCHEDULES_MAX;
   const tasks = Array.from(
@@ -77,6 +84,49 @@ export async function runCampaign(
   } finally {
     if (timer !== null) clearTimeout(timer);
   }
+}
+
+async function runSearch(
+  setup: CampaignSetup,
+  budget: Budget,
+  pool: StressPool,
+  signal: AbortSignal,
+): Promise<CampaignResult> {
+  const startMs = performance.now();
+  const limit = budget.schedules ?? SEARCH_LIMIT;
+  const task: ExhaustiveTask = { kind: 'exhaustive', setup, limit, worker: 0, shared: pool.shared };
+  pool.reset();
+  const timer = budget.timeMs === null ? null : setTimeout(() => pool.stop(), budget.timeMs);
+  try {
+    const [search] = await pool.together<SearchOutcome>([task], setup, signal);
+    return resultOfSearch(setup, search!, (performance.now() - startMs) / 1000);
+  } finally {
+    if (timer !== null) clearTimeout(timer);
+  }
+}
+
+function resultOfSearch(
+  setup: CampaignSetup,
+  search: SearchOutcome,
+  seconds: number,
+): CampaignResult {
+  const { outcome, executions, sleepBlocked, steps, cut, failure } = search;
+  const words = [executions, sleepBlocked, steps, cut];
+  return {
+    setup,
+    schedules: executions,
+    isComplete: outcome === 'complete' || outcome === 'failed',
+    steps,
+    stepsMax: 0,
+    limited: cut,
+    reached: new Set(search.reached),
+    byStrategy: new Map([['exhaustive', executions]]),
+    failed: failure === null ? 0 : 1,
+    failures: failure === null ? [] : [failure],
+    digest: words.map((word) => (word >>> 0).toString(16).padStart(8, '0')).join(''),
+    seconds,
+    search,
+  };
 }
 
 /** Makes a failure short and tells its story. */
@@ -135,6 +185,7 @@ function merge(
     failures: first === undefined ? failures : [first],
     digest: digestOf(counted),
     seconds,
+    search: null,
   };
 }
 

@@ -7,6 +7,8 @@ import type { CampaignResult } from './campaign.ts';
 import type { TargetReference } from './campaign-task.ts';
 import type { FailureStory } from './explain-failure.ts';
 import { failureText, sizeText } from './failure-report.ts';
+import { mutantNamed } from './registry.ts';
+import type { SearchOutcome } from './search-all.ts';
 import type { Meaning } from './verdict.ts';
 
 /** One target's campaign, judged. */
@@ -75,7 +77,8 @@ function countsText({ result, meaning }: Judged): string {
 
 /** What a pass is worth. */
 function meaningText({ result, meaning }: Judged): string[] {
-  const lines: string[] = [];
+  const lines = noteOnMutant(result.setup.target.mutant);
+  if (result.search !== null) lines.push(...searchText(result.search));
   const shares = [...result.byStrategy].map(([name, count]) => `${name} ${groupDigits(count)}`);
   if (shares.length > 1) lines.push(`schedules: ${shares.join(', ')}`);
   for (const { depth, schedules, missProbability } of meaning.residuals) {
@@ -85,7 +88,7 @@ function meaningText({ result, meaning }: Judged): string[] {
         `n = ${meaning.agents}, k = ${groupDigits(meaning.stepsMax)})`,
     );
   }
-  if (meaning.residuals.length === 0) {
+  if (meaning.residuals.length === 0 && result.search === null) {
     lines.push('no bound on what was missed: this strategy has none (pct has)');
   }
   if (meaning.reached.length > 0) lines.push(`reached: ${meaning.reached.join(', ')}`);
@@ -105,6 +108,22 @@ function meaningText({ result, meaning }: Judged): string[] {
     lines.push(`${groupDigits(result.limited)} schedules were cut off by the step limit`);
   }
   return lines;
+}
+
+function searchText({ outcome, executions, sleepBlocked, estimate }: SearchOutcome): string[] {
+  const about = estimate.executions.toExponential(0).replace('e+', 'e');
+  const blocked = `${groupDigits(sleepBlocked)} more were cut off as known`;
+  return outcome === 'complete'
+    ? [`complete: these are all executions that differ; ${blocked}`]
+    : [`${groupDigits(executions)} of about ${about} executions (${outcome}); ${blocked}`];
+}
+
+/** What these memory models cannot show. */
+function noteOnMutant(id: string): string[] {
+  if (id === '') return [];
+  const { model, oracles } = mutantNamed(id);
+  if (oracles.length > 0 && (model === 'sc' || model === 'tso')) return [`${id} needs ${model}`];
+  return [`${id} (${model}) has to stay silent under sc and tso`];
 }
 
 export function probabilityText(probability: number): string {

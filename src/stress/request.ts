@@ -78,12 +78,12 @@ export async function resolveStress(
     const { lock, name } = reference;
     // Not imported here: a user's file may hang.
     const target = lock === null ? await resolveTarget(reference) : userLockTarget(name, lock.file);
-    const size = sizeOf(target, request);
+    const size = sizeOf(target, request, strategy);
     targets.push({ setup: { ...common, target: reference, size }, target });
   }
   return {
     targets,
-    schedules: parseSchedules(request.schedules, timeMs),
+    schedules: parseSchedules(request.schedules, timeMs !== null || strategy === 'exhaustive'),
     timeMs,
     jobs: parseJobs(request.jobs ?? 'auto'),
     keepGoing: request.keepGoing,
@@ -150,7 +150,7 @@ function parseMutant(words: readonly string[]): string {
     const { key, value } = parseAssignment(word);
     if (key !== 'mutant') {
       throw new UserError(
-        `stress has no parameter ${given(key)}${didYouMean(key, ['mutant'])}; it takes mutant=ID`,
+        `stress has no parameter ${given(key)}${didYouMean(key, ['mutant']) || '; it takes mutant=ID'}`,
       );
     }
     if (mutant !== '') throw new UserError('mutant is given twice; give it once');
@@ -160,9 +160,14 @@ function parseMutant(words: readonly string[]): string {
   return mutant;
 }
 
-function sizeOf(target: StressTarget, request: StressRequest): StressSize {
-  const { smallest, usual, name } = target;
-  const { cpus, operations } = request;
+/** An exhaustive search takes the smallest size unless told. */
+function sizeOf(
+  target: StressTarget,
+  { cpus, operations }: StressRequest,
+  strategy: StrategyName,
+): StressSize {
+  const { smallest, name } = target;
+  const usual = strategy === 'exhaustive' ? smallest : target.usual;
   const most = target.resized === undefined ? target.machine.cpuCount : CPUS_MAX;
   return {
     cpus: cpus === undefined ? usual.cpus : parseCpus(cpus, name, smallest.cpus, most),
@@ -179,6 +184,7 @@ function sizeOf(target: StressTarget, request: StressRequest): StressSize {
 function parseCpus(text: string, name: string, least: number, most: number): number {
   const count = parseCount('--cpus', text, { minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
   if (count >= least && count <= most) return count;
+  if (least === most) throw new UserError(`--cpus: ${name} is for ${most} CPUs, not for ${count}`);
   const why =
     count < least ? 'with fewer nothing can go wrong' : 'the explore engine takes no more';
   throw new UserError(`--cpus: ${name} takes ${least} to ${most} CPUs, not ${count}: ${why}`);
@@ -204,8 +210,8 @@ function parseTime(text: string | undefined): number | null {
   return parseTimePs('--time', text, 's', bounds) / PS_PER_MS;
 }
 
-function parseSchedules(text: string | undefined, timeMs: number | null): number | null {
-  if (text === undefined) return timeMs === null ? DEFAULT_SCHEDULES : null;
+function parseSchedules(text: string | undefined, isBounded: boolean): number | null {
+  if (text === undefined) return isBounded ? null : DEFAULT_SCHEDULES;
   return parseCount('--schedules', text, { minimum: 1, maximum: SCHEDULES_MAX });
 }
 

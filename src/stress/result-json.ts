@@ -50,6 +50,7 @@ function targetJson(judged: Judged): unknown {
       ...meaning.missed.map(goal('missed')),
       ...meaning.outOfReach.map(goal('out of reach')),
     ],
+    search: result.search,
     digest: result.digest,
     seconds: result.seconds,
     failed: result.failed,

@@ -5,6 +5,7 @@ import { type Reply, Shared, type StressTask } from './campaign-task.ts';
 import { explainFailure } from './explain-failure.ts';
 import { replayRecord } from './replay.ts';
 import { runSchedules } from './run-schedules.ts';
+import { searchAll } from './search-all.ts';
 
 export async function performStressTask(task: StressTask): Promise<Reply<unknown>> {
   const words = new Int32Array(task.shared);
@@ -25,6 +26,8 @@ function perform(task: StressTask): Promise<unknown> {
       return runSchedules(task);
     case 'minimise':
       return explainFailure(task);
+    case 'exhaustive':
+      return searchAll(task);
     default:
       return replayRecord(task);
   }
