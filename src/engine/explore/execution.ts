@@ -63,6 +63,9 @@ export interface Execution {
   take(agent: number): void;
 }
 
+/** Block of agents that walk; they update descriptors, too, so their kind doesn't tell. */
+const WALKERS = 4;
+
 /** Columns of steps: the pending ones by agent, or those of a trace by position. */
 export type StepColumns = Pick<Execution, 'kind' | 'hi' | 'lo' | 'bytes'>;
 
@@ -90,7 +93,8 @@ export function stepsDepend(
     if (x === StepKind.Drain && y !== StepKind.Drain) return meetsOwnDrain(y, from, a, to, b);
     if (y === StepKind.Drain && x !== StepKind.Drain) return meetsOwnDrain(x, from, a, to, b);
     // A program waits for the walker of its CPU: where the one is, the other can't be.
-    if ((x === StepKind.WalkRead) !== (y === StepKind.WalkRead)) return true;
+    const [walkA, walkB] = [agentA >= WALKERS * cpuCount, agentB >= WALKERS * cpuCount];
+    if (walkA !== walkB) return true;
   }
   if (!touchesMemory(x) || !touchesMemory(y)) return ordersAll(x) || ordersAll(y);
   return (writes(x) || writes(y)) && overlap(from, a, to, b);
