@@ -34,11 +34,10 @@ export function* tryBreakEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
     cpu.ok = false;
     return;
   }
-  if (!vm.steps.breaks(visit)) {
-    cpu.ok = true;
-    return;
+  cpu.ok = true;
+  if (vm.steps.breaks(visit)) {
+    while (!vm.steps.trySet(cpu, visit, 0, KVM_INVALID_PTE_LOCKED)) yield;
   }
-  while (!vm.steps.trySet(cpu, visit, 0, KVM_INVALID_PTE_LOCKED)) yield;
   if (!cpu.ok) return;
   if ((visit.flags & Walk.SkipBbmTlbi) === 0 && isValid(oldLo) && vm.steps.breakFlushes(visit)) {
     const inFault = (visit.flags & Walk.HandleFault) !== 0;

@@ -107,13 +107,7 @@ function* freeEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
 }
 
 /** free_unlinked_table: nobody can find the table any more, but somebody may still read it. */
-export function* unlinkTable(
-  cpu: Cpu,
-  vm: Vm,
-  paHi: number,
-  paLo: number,
-  level: number,
-): Program {
+export function* unlinkTable(cpu: Cpu, vm: Vm, paHi: number, paLo: number, level: number): Program {
   if (vm.steps.freesAtOnce(vm)) {
     yield* freeUnlinkedTable(cpu, vm, paHi, paLo, level);
     return;

@@ -12,6 +12,7 @@ import { READ_WRITE_MUTANTS } from './read-write.ts';
 import { RECLAMATION_MUTANTS } from './reclamation.ts';
 import { SEQUENCE_MUTANTS } from './sequences.ts';
 import { SPINLOCK_MUTANTS } from './spinlocks.ts';
+import { STAGE2_MUTANTS } from './stage2.ts';
 
 const ALL: readonly Mutant[] = [
   ...SPINLOCK_MUTANTS,
@@ -21,6 +22,7 @@ const ALL: readonly Mutant[] = [
   ...PROGRAM_MUTANTS,
   ...SEQUENCE_MUTANTS,
   ...RECLAMATION_MUTANTS,
+  ...STAGE2_MUTANTS,
 ];
 
 export const MUTANTS: readonly Mutant[] = [...ALL].sort((a, b) => (a.id < b.id ? -1 : 1));

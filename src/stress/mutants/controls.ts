@@ -14,6 +14,7 @@ import { makeTicketLock, ticketSteps } from '../../sync/ticket.ts';
 import type { Mutant } from '../mutant.ts';
 import { mutatedLock } from './mutated-lock.ts';
 import { SEQUENCE_CONTROLS } from './sequences.ts';
+import { STAGE2_CONTROLS } from './stage2.ts';
 
 export const CONTROLS: readonly Mutant[] = [
   mutatedLock({
@@ -61,4 +62,5 @@ export const CONTROLS: readonly Mutant[] = [
       }),
   }),
   ...SEQUENCE_CONTROLS,
+  ...STAGE2_CONTROLS,
 ];

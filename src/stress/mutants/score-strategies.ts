@@ -24,7 +24,7 @@ export const STRATEGIES: readonly NamedStrategy[] = [
 /** So many times the steps of a usual schedule: from there on fairly; then it is endless. */
 const FAIR_FACTOR = 8;
 const LIMIT_FACTOR = 40;
-const LIMIT_MIN = 1000;
+const LIMIT_MIN = 8000;
 
 /** `expectedSteps`: of one usual schedule. */
 export function strategyOptions(seed: number, expectedSteps: number): StrategyOptions {

@@ -42,11 +42,16 @@ export interface MutantScore {
 
 const SEEDS = 3;
 /** Random walks that tell how long a schedule is: a mutant may cut some short. */
-const TRIALS = 5;
+const TRIALS = 8;
 /** Schedules per seed and strategy: first for all, then for what no strategy has found. */
 const KILL_BUDGETS = [200, 6000] as const;
 /** Per strategy and model. */
 const SILENT_BUDGET = 1000;
+/** Other strategies are given up when they are so much slower than one that has found it. */
+const ENOUGH_MIN = 20;
+/** Long schedules get fewer: so many steps together, per strategy and seed. */
+const KILL_STEPS = 1_500_000;
+const SILENT_STEPS = 150_000;
 
 export function scoreMutant(mutant: Mutant): MutantScore {
   const startMs = performance.now();
@@ -69,7 +74,8 @@ function hunt(mutant: Mutant): Outcome {
   const { open, expected } = openMutant(mutant, model);
   const hunted: Hunted = { kills: [], said: '', schedules: 0 };
   for (const budget of KILL_BUDGETS) {
-    if (hunted.kills.length === 0) huntWithin(mutant, open, expected, budget, hunted);
+    const affordable = Math.min(budget, Math.ceil(KILL_STEPS / expected));
+    if (hunted.kills.length === 0) huntWithin(mutant, open, expected, affordable, hunted);
   }
   const kills = hunted.kills.sort((a, b) => a.schedules - b.schedules);
   const { said, schedules } = hunted;
@@ -97,11 +103,15 @@ function huntWithin(
   budget: number,
   hunted: Hunted,
 ): void {
-  for (const { name, make } of STRATEGIES) {
+  const isLast = budget > KILL_BUDGETS[0];
+  let enough = budget;
+  // The second time one strategy is enough, those with a bound first.
+  for (const { name, make } of isLast ? [...STRATEGIES.slice(1), STRATEGIES[0]!] : STRATEGIES) {
+    if (isLast && hunted.kills.length > 0) return;
     const counts: number[] = [];
     let oracle = '';
     for (let seed = 1; seed <= SEEDS; seed++) {
-      const found = search(open, make(strategyOptions(seed, expected)), budget);
+      const found = search(open, make(strategyOptions(seed, expected)), enough);
       hunted.schedules += found.schedules;
       if (found.oracle === '') continue;
       if (!mutant.oracles.includes(found.oracle)) {
@@ -112,7 +122,9 @@ function huntWithin(
       oracle = found.oracle;
     }
     if (counts.length * 2 > SEEDS) {
-      hunted.kills.push({ strategy: name, oracle, schedules: medianOf(counts, SEEDS) });
+      const schedules = medianOf(counts, SEEDS);
+      hunted.kills.push({ strategy: name, oracle, schedules });
+      enough = Math.min(enough, Math.max(ENOUGH_MIN, schedules * 4));
     }
   }
 }
@@ -122,8 +134,9 @@ function listen(mutant: Mutant, models: readonly MemoryModel[] = ['sc', 'tso']):
   let schedules = 0;
   for (const model of models) {
     const { open, expected } = openMutant(mutant, model);
+    const budget = Math.min(SILENT_BUDGET, Math.ceil(SILENT_STEPS / expected));
     for (const { make } of STRATEGIES) {
-      const found = search(open, make(strategyOptions(1, expected)), SILENT_BUDGET);
+      const found = search(open, make(strategyOptions(1, expected)), budget);
       schedules += found.schedules;
       if (found.oracle === '') continue;
       const said = `${model}: ${found.oracle}: ${found.text}`;

@@ -6,6 +6,7 @@
 import { StepKind } from '../../engine/explore/execution.ts';
 import type { Explorer } from '../../engine/explore/explorer.ts';
 import type { Observer } from '../../engine/explore/observer.ts';
+import { BREAK_BEFORE_MAKE, makeBreakBeforeMake } from './break-before-make.ts';
 import { makeContention } from './contention.ts';
 import { EXCLUSION, makeExclusion } from './exclusion.ts';
 import { FRAMES, makeFrames } from './frames.ts';
@@ -13,7 +14,8 @@ import { makeGracePeriod, SHORT_GRACE_PERIOD } from './grace-period.ts';
 import { LOCK_CLASS, makeLockClass } from './lock-class.ts';
 import { LOST_UPDATE } from './lost-update.ts';
 import type { OracleContext, StressOracle } from './oracle.ts';
-import { DEADLOCK, LIVELOCK, LOST_WAKE_UP } from './stall.ts';
+import { makeStaleTlb, STALE_TLB } from './stale-tlb.ts';
+import { ASSERTION, DEADLOCK, LIVELOCK, LOST_WAKE_UP } from './stall.ts';
 import { makeStarvation, STARVATION } from './starvation.ts';
 import { TORN_READ } from './torn-read.ts';
 import { makeUseAfterFree, USE_AFTER_FREE } from './use-after-free.ts';
@@ -24,12 +26,15 @@ export const ORACLE_NAMES: readonly string[] = [
   DEADLOCK,
   LOST_WAKE_UP,
   LIVELOCK,
+  ASSERTION,
   STARVATION,
   TORN_READ,
   USE_AFTER_FREE,
   SHORT_GRACE_PERIOD,
   LOCK_CLASS,
   FRAMES,
+  BREAK_BEFORE_MAKE,
+  STALE_TLB,
 ];
 
 export interface OracleLimits {
@@ -37,38 +42,67 @@ export interface OracleLimits {
   readonly bypasses?: number;
 }
 
+type Method = Exclude<keyof StressOracle, 'name'>;
+type Having<Name extends Method> = StressOracle & Required<Pick<StressOracle, Name>>;
+
 /** All oracles, made anew for each schedule. */
 export function observe(context: OracleContext, limits: OracleLimits = {}): Observer {
   let all: StressOracle[] = [];
-  let hear: StressOracle[] = [];
-  let look: StressOracle[] = [];
+  const having = <Name extends Method>(name: Name): Having<Name>[] =>
+    all.filter((oracle): oracle is Having<Name> => oracle[name] !== undefined);
+  let hear: Having<'event'>[] = [];
+  let look: Having<'access'>[] = [];
+  let changes: Having<'wrote'>[] = [];
   const access = (cpu: number, hi: number, lo: number, bytes: number, writes: boolean): void => {
-    for (const oracle of look) oracle.access!(cpu, hi, lo, bytes, writes);
+    for (const oracle of look) oracle.access(cpu, hi, lo, bytes, writes);
   };
   return {
     begin() {
-      all = [
-        makeExclusion(context),
-        makeUseAfterFree(context),
-        makeGracePeriod(context),
-        makeLockClass(context),
-        makeFrames(context),
-        makeContention(context),
-      ];
-      if (limits.bypasses !== undefined) all.push(makeStarvation(context, limits.bypasses));
-      hear = all.filter((oracle) => oracle.event !== undefined);
-      look = all.filter((oracle) => oracle.access !== undefined);
+      all = makeAll(context, limits);
+      hear = having('event');
+      look = having('access');
+      changes = having('wrote');
     },
     event(cpu, kind, hi, lo) {
-      for (const oracle of hear) oracle.event!(cpu, kind, hi, lo);
+      for (const oracle of hear) oracle.event(cpu, kind, hi, lo);
     },
     read: (cpu, hi, lo, bytes) => access(cpu, hi, lo, bytes, false),
-    wrote: (cpu, hi, lo, bytes) => access(cpu, hi, lo, bytes, true),
-    walkRead: (cpu, hi, lo) => access(cpu, hi, lo, 8, false),
+    wrote(cpu, hi, lo, bytes, oldLo, oldHi) {
+      access(cpu, hi, lo, bytes, true);
+      for (const oracle of changes) oracle.wrote(cpu, hi, lo, bytes, oldLo, oldHi);
+    },
+    walkRead(cpu, hi, lo) {
+      access(cpu, hi, lo, 8, false);
+      for (const oracle of all) oracle.walkRead?.(cpu, hi, lo);
+    },
+    tlbi(operation) {
+      for (const oracle of all) oracle.tlbi?.(operation);
+    },
+    dsb(cpu) {
+      for (const oracle of all) oracle.dsb?.(cpu);
+    },
+    translated(translated) {
+      for (const oracle of all) oracle.translated?.(translated);
+    },
     finish() {
       for (const oracle of all) oracle.finish?.();
     },
   };
+}
+
+function makeAll(context: OracleContext, limits: OracleLimits): StressOracle[] {
+  const all = [
+    makeExclusion(context),
+    makeUseAfterFree(context),
+    makeGracePeriod(context),
+    makeLockClass(context),
+    makeFrames(context),
+    makeStaleTlb(context),
+    makeContention(context),
+  ];
+  if (context.word !== undefined) all.push(makeBreakBeforeMake(context, context.word));
+  if (limits.bypasses !== undefined) all.push(makeStarvation(context, limits.bypasses));
+  return all;
 }
 
 /** The oracles of a target that is opened on the explore engine (TargetOptions.observe). */
@@ -81,6 +115,7 @@ export function observeExplorer(explorer: Explorer, limits: OracleLimits): Obser
         return (kind === StepKind.Await || kind === StepKind.Idle) && !explorer.isEnabled(cpu);
       },
       interrupts: (cpu) => explorer.cpus[cpu]!.interruptsEnabled,
+      word: (hi, lo) => explorer.memory.peek32(hi & 0xffff, lo),
       fail: (finding) => explorer.fail(finding),
       reach: (goal) => explorer.reached.add(goal),
     },

@@ -6,6 +6,7 @@
  * count that is short, a torn reading) through the functions of lost-update.ts and torn-read.ts.
  */
 
+import type { TlbiOperation, Translated } from '../../engine/explore/observer.ts';
 import type { Finding } from '../target.ts';
 
 export interface OracleContext {
@@ -14,6 +15,8 @@ export interface OracleContext {
   isBlocked(cpu: number): boolean;
   /** Does it take interrupts? */
   interrupts(cpu: number): boolean;
+  /** Word of memory at a physical address, now; absent where nobody can look. */
+  word?(hi: number, lo: number): number;
   /** Ends the schedule; an engine may make it throw. */
   fail(finding: Finding): void;
   /** A goal of the target is reached. */
@@ -26,6 +29,15 @@ export interface StressOracle {
   event?(cpu: number, kind: number, hi: number, lo: number): void;
   /** A program or a walker has read or written; physical address. */
   access?(cpu: number, hi: number, lo: number, bytes: number, writes: boolean): void;
+  /** Memory has changed; the old words are told. */
+  wrote?(cpu: number, hi: number, lo: number, bytes: number, oldLo: number, oldHi: number): void;
+  /** A hardware walker has read a descriptor. */
+  walkRead?(cpu: number, hi: number, lo: number): void;
+  tlbi?(operation: TlbiOperation): void;
+  /** Performed: the CPU's own TLBIs are complete. */
+  dsb?(cpu: number): void;
+  /** An access was made through a translation. */
+  translated?(translated: Translated): void;
   /** All programs have ended. */
   finish?(): void;
 }

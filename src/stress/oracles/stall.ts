@@ -7,3 +7,5 @@
 export const DEADLOCK = 'deadlock';
 export const LOST_WAKE_UP = 'lost-wake-up';
 export const LIVELOCK = 'livelock';
+/** An assertion of the code under stress. */
+export const ASSERTION = 'assertion';
