@@ -5,8 +5,8 @@
  * divided by the probability of a random way down is the number of leaves on average. Leaves here
  * are traces, so the probability is that of all interleavings of the trace together
  * (trace-probability.ts); that of the one interleaving would give their number, which is far from
- * it, and a mean of far more spread. Agents are drawn by the steps they have left, as far as earlier
- * descents tell.
+ * it, and a mean of far more spread. Agents are drawn by the steps they have left, as far as
+ * earlier descents tell.
  */
 
 import { UserError } from '../../../base/errors.ts';

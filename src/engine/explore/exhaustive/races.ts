@@ -10,8 +10,8 @@
  * Lang, Sagonas, "Awaiting for Godot", FMCAD 2022: the last write before an await may be the one
  * that lets it go, so it can't be turned round, and what matters is a race with an earlier one.
  * For them all earlier dependent steps count, backwards to the first from which the step is known
- * to be enabled; and a step that waits at the end of an execution races like one that was taken. Too
- * many tries cost executions that end blocked by sleep sets, never a trace counted twice.
+ * to be enabled; and a step that waits at the end of an execution races like one that was taken.
+ * Too many tries cost executions that end blocked by sleep sets, never a trace counted twice.
  */
 
 import { StepKind } from '../execution.ts';

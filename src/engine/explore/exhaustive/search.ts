@@ -1,7 +1,7 @@
 /**
  * Exhaustive search: every execution of a program up to exchanging independent steps that follow
- * each other (Mazurkiewicz traces). Source-DPOR with sleep sets (races.ts), stateless: to go back is
- * to run again from the start.
+ * each other (Mazurkiewicz traces). Source-DPOR with sleep sets (races.ts), stateless: to go back
+ * is to run again from the start.
  *
  * Sleep sets see to it that no trace is completed twice: `completed` + `deadlocked` is the number
  * of traces. An execution in which whoever can go is asleep leads to known traces only: it is cut
