@@ -74,8 +74,14 @@ export function* boostChain(cpu: Cpu, hi: number, lo: number, priority: number):
   while (!queuedSpinUnlock(cpu, atHi, atLo + RtField.WaitLock)) yield;
 }
 
-/** A waiter's priority has risen: its place in the list, and a new first waiter of a free lock. */
+/**
+ * A waiter's priority may have risen: its place in the list, and a new first waiter of a free lock.
+ * Never down: the boost may be older than the waiting, and lower than the task's own priority.
+ */
 function* moveUp(cpu: Cpu, hi: number, lo: number, task: number, priority: number): Program {
+  const own = rtWaiterLo(cpu, task) + RtWaiter.Priority;
+  while (!cpu.load32(cpu.perCpuHi(task), own, Order.Relaxed)) yield;
+  if (cpu.lo <= priority) return;
   yield* removeRtWaiter(cpu, hi, lo, task);
   yield* insertRtWaiter(cpu, hi, lo, task, priority);
   while (!cpu.load32(hi, lo + RtField.First, Order.Relaxed)) yield;
