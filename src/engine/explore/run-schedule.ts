@@ -18,6 +18,9 @@ import {
 } from './result.ts';
 import type { Strategy } from './strategy.ts';
 
+/** How V8 says that what was yielded is no generator (cpu-stack.ts). */
+const NO_GENERATOR = '.prototype.next called on incompatible receiver';
+
 const NOTHING = new Int32Array(0);
 
 /** Runs schedule number `schedule`; agents and values are kept unless it passed. */
@@ -103,6 +106,10 @@ export function findingOf(error: unknown, explorer: Explorer): ExploreFinding {
   if (error instanceof ProgramFault) return { oracle: 'program', text: error.message, ...where };
   const text = error instanceof Error ? error.message : String(error);
   if (error instanceof BugError) return { oracle: 'assertion', text, ...where };
+  if (error instanceof TypeError && text.includes(NO_GENERATOR)) {
+    const what = 'yields an object: a program yields nothing or a generator';
+    return { oracle: 'program', text: `the program of CPU ${id} ${what}`, ...where };
+  }
   const name = error instanceof Error ? error.name : 'a value';
   const after = OPERATION_NAMES[cpu.op]!;
   return {

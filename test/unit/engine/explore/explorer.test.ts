@@ -219,6 +219,15 @@ describe('a program that breaks the rules', () => {
     );
   });
 
+  it('yields an object that is no generator', () => {
+    const text = findingOf(function* () {
+      yield { next: () => ({ done: true }) } as unknown as Program;
+    });
+    expect(text).toBe(
+      'program: the program of CPU 0 yields an object: a program yields nothing or a generator',
+    );
+  });
+
   it('changes an attempt after a refusal', () => {
     const text = findingOf(function* (cpu, { x }) {
       let value = 1;
