@@ -21,8 +21,9 @@ export function deadlockFinding(explorer: Explorer): ExploreFinding {
   const about = waiting.find((cpu) => cpu.id === cycle?.[0]) ?? waiting[0]!;
   const chain = cycle === null ? '' : `; cycle: ${[...cycle, cycle[0]!].map(nameCpu).join(' -> ')}`;
   const others = waiting.map(({ id }) => id).filter((id) => id !== about.id);
+  const sleeps = cycle === null && waiting.some((cpu) => cpu.op === Op.Idle);
   return {
-    oracle: 'deadlock',
+    oracle: sleeps ? 'lost-wake-up' : 'deadlock',
     cpus: [about.id, ...others],
     text: `nobody can go on: ${lines.join('; ')}${chain}`,
     hi: explorer.hi[about.id]!,

@@ -4,13 +4,16 @@
  */
 
 import type { Mutant } from '../mutant.ts';
+import { ABSENT_MUTANTS } from './absent.ts';
 import { CONTROLS } from './controls.ts';
+import { NUMA_LOCK_MUTANTS } from './numa-locks.ts';
 import { PROGRAM_MUTANTS } from './programs.ts';
 import { QSPINLOCK_MUTANTS } from './qspinlock.ts';
 import { QUEUE_LOCK_MUTANTS } from './queue-locks.ts';
 import { READ_WRITE_MUTANTS } from './read-write.ts';
 import { RECLAMATION_MUTANTS } from './reclamation.ts';
 import { SEQUENCE_MUTANTS } from './sequences.ts';
+import { SLEEPING_LOCK_MUTANTS } from './sleeping-locks.ts';
 import { SPINLOCK_MUTANTS } from './spinlocks.ts';
 import { STAGE2_MUTANTS } from './stage2.ts';
 
@@ -23,6 +26,9 @@ const ALL: readonly Mutant[] = [
   ...SEQUENCE_MUTANTS,
   ...RECLAMATION_MUTANTS,
   ...STAGE2_MUTANTS,
+  ...SLEEPING_LOCK_MUTANTS,
+  ...NUMA_LOCK_MUTANTS,
+  ...ABSENT_MUTANTS,
 ];
 
 export const MUTANTS: readonly Mutant[] = [...ALL].sort((a, b) => (a.id < b.id ? -1 : 1));

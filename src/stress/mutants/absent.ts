@@ -1,0 +1,31 @@
+/** Mutants of the catalogue that have nothing to change here yet: listed, with the reason. */
+
+import { assert } from '../../base/assert.ts';
+import type { Mutant } from '../mutant.ts';
+import type { StressTarget } from '../target.ts';
+
+function absent(id: string, name: string, change: string, notHere: string): Mutant {
+  const make = (): StressTarget => assert(false, `mutant ${id} is not here`) as never;
+  return { id, name, change, model: 'sc', oracles: [], notHere, make };
+}
+
+export const ABSENT_MUTANTS: readonly Mutant[] = [
+  absent(
+    'P19',
+    'cont-off-by-one',
+    'the break loop of a contiguous group leaves its last entry out',
+    'stage 2 never sets the contiguous bit; belongs to the linear map',
+  ),
+  absent(
+    'P22',
+    'ipi-broadcast-irqs-off',
+    'a text poke waits for interrupts of all CPUs with its own masked',
+    'there is no text poking',
+  ),
+  absent(
+    'P24',
+    'notifier-seq-after-unlock',
+    'the invalidate sequence is read after mmap_lock is dropped',
+    'the fault path uses nothing of the VMA afterwards, so nothing can be stale',
+  ),
+];

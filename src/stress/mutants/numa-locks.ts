@@ -1,0 +1,69 @@
+/** Mutants of the NUMA-aware locks: CNA, cohort. CPUs 0 and 1 are of one node, the others not. */
+
+import { Order } from '../../cpu/operations.ts';
+import { cnaSteps, makeCnaLock } from '../../sync/cna.ts';
+import { cohortSteps, makeCohortLock } from '../../sync/cohort.ts';
+import type { Mutant } from '../mutant.ts';
+import { EXCLUSION } from '../oracles/exclusion.ts';
+import { LOST_UPDATE } from '../oracles/lost-update.ts';
+import { DEADLOCK } from '../oracles/stall.ts';
+import { STARVATION } from '../oracles/starvation.ts';
+import { mutatedLock } from './mutated-lock.ts';
+
+/** Two CPUs of one node could pass the lock to each other; a bound for a small threshold. */
+const PING_PONG = {
+  parts: ['write'],
+  size: { cpus: 3, operations: 8 },
+  bypasses: 6,
+} as const;
+const SMALL_THRESHOLD = 2;
+
+export const NUMA_LOCK_MUTANTS: readonly Mutant[] = [
+  mutatedLock({
+    id: 'M22',
+    name: 'cna-drop-secondary',
+    change: 'when the main queue empties, the tail is cleared though a second queue is there',
+    model: 'sc',
+    oracles: [EXCLUSION, DEADLOCK, LOST_UPDATE],
+    parts: ['write'],
+    size: { cpus: 4, operations: 2 },
+    make: () =>
+      makeCnaLock({
+        ...cnaSteps,
+        *promoteSecond(cpu, hi, lo, self) {
+          while (!cpu.cas32(hi, lo, self, 0, Order.Release)) yield;
+        },
+      }),
+  }),
+  mutatedLock({
+    id: 'M23',
+    name: 'cna-no-threshold',
+    change: 'the lock stays in its node as long as somebody waits there',
+    model: 'sc',
+    oracles: [STARVATION],
+    ...PING_PONG,
+    make: () => makeCnaLock({ ...cnaSteps, stayLocal: () => true }),
+  }),
+  mutatedLock({
+    id: 'M24',
+    name: 'cohort-pass-no-global',
+    change: 'the local lock is passed with the global one, which has been released',
+    model: 'sc',
+    oracles: [EXCLUSION, LOST_UPDATE, DEADLOCK],
+    parts: ['write'],
+    size: { cpus: 3, operations: 2 },
+    make: () => makeCohortLock({ ...cohortSteps, passLocal: cohortSteps.passBoth }),
+  }),
+];
+
+export const NUMA_LOCK_CONTROLS: readonly Mutant[] = [
+  mutatedLock({
+    id: 'C06',
+    name: 'cna-small-threshold',
+    change: 'the lock leaves its node after two hand-overs inside it',
+    model: 'sc',
+    oracles: [],
+    ...PING_PONG,
+    make: () => makeCnaLock({ ...cnaSteps, stayLocal: (handovers) => handovers < SMALL_THRESHOLD }),
+  }),
+];

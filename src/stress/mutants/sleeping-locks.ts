@@ -1,0 +1,83 @@
+/** Mutants of locks that sleep: mutex and futex. And of Dekker's algorithm. */
+
+import { Fence, Order } from '../../cpu/operations.ts';
+import { dekkerSteps, makeDekkerLock } from '../../sync/dekker.ts';
+import { futexSteps, futexWait } from '../../sync/futex.ts';
+import { futexMutexSteps, makeFutexMutex } from '../../sync/futex-mutex.ts';
+import { clearMutexOwner, makeMutex, mutexSteps, wakeMutexWaiter } from '../../sync/mutex.ts';
+import type { Mutant } from '../mutant.ts';
+import { EXCLUSION } from '../oracles/exclusion.ts';
+import { LOST_UPDATE } from '../oracles/lost-update.ts';
+import { DEADLOCK, LOST_WAKE_UP } from '../oracles/stall.ts';
+import { mutatedLock } from './mutated-lock.ts';
+
+/** The word of a futex mutex that says that somebody may sleep. */
+const SLEEPERS = 2;
+
+export const SLEEPING_LOCK_MUTANTS: readonly Mutant[] = [
+  mutatedLock({
+    id: 'M05',
+    name: 'dekker-nofence',
+    change: "no barrier between raising the own flag and reading the other's",
+    model: 'tso',
+    oracles: [EXCLUSION, LOST_UPDATE],
+    parts: ['write'],
+    size: { cpus: 2, operations: 2 },
+    make: () => makeDekkerLock({ ...dekkerSteps, order: () => true }),
+  }),
+  mutatedLock({
+    id: 'M35',
+    name: 'mutex-check-then-sleep',
+    change: 'a waiter goes to sleep without looking once more when it is on the list',
+    model: 'sc',
+    oracles: [LOST_WAKE_UP, DEADLOCK],
+    parts: ['write'],
+    make: () =>
+      makeMutex({
+        ...mutexSteps,
+        spin: null,
+        *tryBeforeSleep(cpu) {
+          while (!cpu.fence(Fence.DmbIsh)) yield;
+          cpu.ret = 0;
+        },
+      }),
+  }),
+  mutatedLock({
+    id: 'M36',
+    name: 'mutex-wake-before-release',
+    change: 'the waiter is woken before the owner word is cleared',
+    model: 'sc',
+    oracles: [LOST_WAKE_UP, DEADLOCK],
+    parts: ['write'],
+    make: () =>
+      makeMutex({
+        ...mutexSteps,
+        spin: null,
+        *leaveSlow(cpu, hi, lo) {
+          yield* wakeMutexWaiter(cpu, hi, lo, 0);
+          yield* clearMutexOwner(cpu, hi, lo);
+        },
+      }),
+  }),
+  mutatedLock({
+    id: 'M37',
+    name: 'futex-no-expected',
+    change: 'a waiter sleeps whatever the word says by now',
+    model: 'sc',
+    oracles: [LOST_WAKE_UP, DEADLOCK],
+    parts: ['write'],
+    make: () =>
+      makeFutexMutex({
+        ...futexMutexSteps,
+        wait: (cpu, hi, lo) =>
+          futexWait(cpu, hi, lo, SLEEPERS, {
+            ...futexSteps,
+            compare(self, wordHi, wordLo) {
+              if (!self.load32(wordHi, wordLo, Order.Relaxed)) return false;
+              self.ok = true;
+              return true;
+            },
+          }),
+      }),
+  }),
+];
