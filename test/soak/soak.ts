@@ -83,9 +83,8 @@ async function main(): Promise<number> {
       failed++;
       const size = values['small-machines'] ? ' --small-machines' : '';
       console.log(`seed ${seed} FAILED: ${complaints.join('; ')}`);
-      console.log(
-        `  again: npm run soak -- --host-seconds 0 --from ${seed} --seeds 1 --steps ${values.steps}${size}`,
-      );
+      const again = `--host-seconds 0 --from ${seed} --seeds 1 --steps ${values.steps}${size}`;
+      console.log(`  again: npm run soak -- ${again}`);
     }
     if ((seed - first) % 20 === 19) console.log(`${seed - first + 1} programs, ${failed} failed`);
   }

@@ -52,6 +52,8 @@ function* enterVm(cpu: Cpu, tables: HostTables): Program {
 }
 
 const REMAPS = 300;
+/** Word of a guest's last generation, by CPU. */
+const SEEN = 2;
 
 /** What is left out of break-before-make. */
 interface RemapSteps {
@@ -66,6 +68,8 @@ function* mapper(cpu: Cpu, tables: HostTables, steps: RemapSteps): Program {
   yield* enterVm(cpu, tables);
   for (let number = 1; number <= REMAPS; number++) {
     const frame = number % 2;
+    // Every guest has used the mapping that goes now.
+    for (const id of [1, 2]) yield* until(cpu, words[SEEN + id]!, number - 1);
     yield* put(cpu, frames[frame]!, number);
     while (!cpu.swap64(leaf.hi, leaf.lo, 0, 0, Order.Relaxed)) yield;
     while (!cpu.fence(Fence.DsbIshSt)) yield;
@@ -92,6 +96,7 @@ function* guest(cpu: Cpu, tables: HostTables): Program {
     const seen = cpu.lo;
     cpu.setRegime(Regime.Host);
     while (seen < least && !cpu.add32(verdict.hi, verdict.lo, 1, Order.Relaxed)) yield;
+    yield* put(cpu, tables.words[SEEN + cpu.id]!, least);
     cpu.mark();
     if (least === REMAPS) return;
   }
@@ -122,6 +127,7 @@ export const masked = {
       yield* put(cpu, go, 1);
       return;
     }
+    if (cpu.id !== 1) return;
     let taken = 0;
     const count = function* (): Program {
       taken++;
