@@ -66,18 +66,18 @@ describe('auto', () => {
   it('splits long runs with much to do while a message travels, and decides once', () => {
     const machine = makeTestMachine({ cpuCount: 32, nodeCount: 2, hopNs: 50 });
     const auto = () => new AutoThreads(machine, 2, 1000);
-    // One emulated us is 20 hops: 160 accesses are 8 each.
+    // One emulated us is 20 hops: 500 accesses are 25 each.
     const long = auto();
     expect(long.consider(10, 1e6, 1, 10_000)).toBe(false);
     expect(long.choice).toBe(0);
-    expect(long.consider(60, 1e6, 10, 160)).toBe(true);
+    expect(long.consider(60, 1e6, 10, 500)).toBe(true);
     expect(long.choice).toBe(2);
     expect(long.consider(70, 1e6, 10, 10_000)).toBe(false);
     const short = auto();
     expect(short.consider(60, 1e6, 100, 10_000)).toBe(false);
     expect(short.choice).toBe(1);
     const hot = auto();
-    expect(hot.consider(60, 1e6, 10, 150)).toBe(false);
+    expect(hot.consider(60, 1e6, 10, 490)).toBe(false);
     expect(hot.choice).toBe(1);
     const blind = new AutoThreads(machine, 2, 0);
     expect(blind.consider(200, 1e6, 10, 10_000)).toBe(false);
