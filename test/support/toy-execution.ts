@@ -64,7 +64,8 @@ export class ToyExecution implements Execution {
 
   /** Results of all CPUs, then memory. */
   get outcome(): string {
-    return `${this.results.map((values) => values.join(' ')).join(' | ')} ; ${this.memory.join(' ')}`;
+    const results = this.results.map((values) => values.join(' '));
+    return `${results.join(' | ')} ; ${this.memory.join(' ')}`;
   }
 
   take(agent: number): void {

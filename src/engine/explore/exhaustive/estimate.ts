@@ -11,6 +11,7 @@
 
 import { UserError } from '../../../base/errors.ts';
 import { RandomStream } from '../../../base/random.ts';
+import { exp2, log2 } from './logarithm.ts';
 import type { MakeExecution } from './search.ts';
 import { Trace } from './trace.ts';
 import { logMean, logProbability, pickWeighted, type Weight } from './trace-probability.ts';
@@ -59,7 +60,7 @@ export function estimateSize(options: EstimateOptions): SizeEstimate {
     steps += trace.length;
   }
   const renamings = (options.symmetric ?? []).reduce((all, group) => all * factorial(group), 1);
-  const size = (log: number): number => Math.max(1, Math.exp(log) / renamings);
+  const size = (log: number): number => Math.max(1, exp2(log) / renamings);
   const meanLog = logs.reduce((sum, log) => sum + log, 0) / logs.length;
   return { executions: size(logMean(logs)), atLeast: size(meanLog), steps: steps / logs.length };
 }
@@ -68,7 +69,7 @@ function weightBy(expected: Float64Array): Weight {
   return (agent, taken) => Math.max(1, expected[agent]! - taken);
 }
 
-/** One way down; the logarithm of the number of combinations of its free choices. */
+/** One way down; log2 of the number of combinations of its free choices. */
 function descend(
   options: EstimateOptions,
   trace: Trace,
@@ -77,7 +78,7 @@ function descend(
 ): number {
   let logChoices = 0;
   const choose = (count: number): number => {
-    logChoices += Math.log(count);
+    logChoices += log2(count);
     return stream.below(count);
   };
   trace.clear();

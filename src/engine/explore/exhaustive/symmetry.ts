@@ -4,8 +4,9 @@
  * Two uses. Before: if the trace so far stays what it is when CPUs p and q change places, whatever
  * starts with q is a renaming of what starts with p, so q need not go once p has gone. After: two
  * explored traces may still be renamings of each other (the first steps of p and q commute, what
- * follows differs); the least key over all renamings tells, of 52 bits: with a million traces two of
- * them are taken for one with probability 1e-4, which makes a count wrong and no trace unexplored.
+ * follows differs); the least key over all renamings tells, of 52 bits: with a million traces two
+ * of them are taken for one with probability 1e-4, which makes a count wrong and leaves no trace
+ * unexplored.
  */
 
 import { assert } from '../../../base/assert.ts';

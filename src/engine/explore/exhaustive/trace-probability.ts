@@ -1,16 +1,18 @@
 /**
  * How probable it was that a random descent (estimate.ts) gave this trace, in any of its
- * interleavings, as a natural logarithm. Exact by passing the probability through all sets of steps
+ * interleavings, as a logarithm to base 2. Exact by passing it on through all sets of steps
  * that are closed downwards, while those are few; else the mean over random interleavings of the
  * trace.
  *
  * Deviation: who else could have gone from a set that the descent didn't pass is told from the
  * steps themselves. A conditional step counts as enabled only where all that it depends on is
- * done; a wait that an earlier write would have ended as well makes the estimate a little too small.
+ * done; a wait that an earlier write would have ended as well makes the estimate a little too
+ * small.
  */
 
 import type { RandomStream } from '../../../base/random.ts';
 import { StepKind } from '../execution.ts';
+import { exp2, log2 } from './logarithm.ts';
 import type { Trace } from './trace.ts';
 
 const MOST_SETS = 1 << 14;
@@ -74,7 +76,7 @@ class TraceProbability {
         this.#taken[agent] = 0;
       }
     }
-    return Math.log(probability[sets - 1]!);
+    return log2(probability[sets - 1]!);
   }
 
   /** Descents that keep to the trace, each by how much likelier that made it. */
@@ -85,7 +87,7 @@ class TraceProbability {
       let log = 0;
       for (let step = 0; step < this.#trace.length; step++) {
         this.#look();
-        log += Math.log(this.#followWeight / this.#enabledWeight);
+        log += log2(this.#followWeight / this.#enabledWeight);
         const weights = this.#active.map((agent) => this.#follows[agent]!);
         this.#taken[this.#active[pickWeighted(weights, stream)]!]!++;
       }
@@ -156,6 +158,6 @@ export function pickWeighted(weights: readonly number[], stream: RandomStream): 
 /** Logarithm of the mean of the numbers with these logarithms. */
 export function logMean(logs: readonly number[]): number {
   const most = logs.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY);
-  const sum = logs.reduce((total, log) => total + Math.exp(log - most), 0);
-  return most + Math.log(sum / logs.length);
+  const sum = logs.reduce((total, log) => total + exp2(log - most), 0);
+  return most + log2(sum / logs.length);
 }

@@ -83,8 +83,8 @@ describe('size of a search', () => {
   it('that is too large is refused with what to use instead', () => {
     const size = { executions: 7e11, atLeast: 3.2e9, steps: 81.7 };
     expect(() => requireSearchable(size, 1e6, 'ticket with 4 CPUs')).toThrow(
-      'exhaustive: ticket with 4 CPUs has 3e9 executions or more of 82 steps, the limit is 1000000: ' +
-        'use fewer CPUs or operations, or strategy pct or pos, which sample',
+      'exhaustive: ticket with 4 CPUs has 3e9 executions or more of 82 steps, ' +
+        'the limit is 1000000: use fewer CPUs or operations, or strategy pct or pos, which sample',
     );
     requireSearchable(size, 1e10, 'ticket with 4 CPUs');
   });
