@@ -2,6 +2,9 @@
  * Schedules per second of the explore engine, as a share of a bare loop over generators of the same
  * shape: as many programs, chosen at random, which yield in the same places and make the same
  * accesses to a bare array. Per round a load, a store, an atomic and a load of the CPU's own.
+ *
+ * The bound decides the ratio: generators with a single yield, resumed in one place, are a quarter
+ * faster, since the host predicts their branches; against those it is 0.30 (sc) and 0.17 (tso).
  */
 
 import { RandomStream } from '../../src/base/random.ts';
