@@ -60,7 +60,7 @@ export function hostResultOf(
     checks: [checkOf(seeds)],
     report: [
       HOST_LABEL,
-      `${spec.placement.cpus.length} threads, ${pinText}`,
+      `${spec.placement.cpus.length} threads, ${placeText(seeds, pinText)}`,
       ...(outcomes[0]?.report ?? []),
       ...phaseLines(spec, outcomes),
       ...lateLines(tallies),
@@ -68,6 +68,14 @@ export function hostResultOf(
     ...(stalled === undefined ? {} : { stall: stallOf(stalled) }),
   };
   return { result: told, seeds: histograms };
+}
+
+/** The plan, unless the host did not let a thread have its place. */
+function placeText(seeds: readonly HostSeed[], pinText: string): string {
+  const refused = seeds.some(
+    ({ ending }) => ending.kind === 'finished' && ending.result.cpus.some(({ pinned }) => !pinned),
+  );
+  return refused && pinText.startsWith('pinned') ? 'not pinned (the host refused)' : pinText;
 }
 
 function tallyOf({ ending }: HostSeed): HostTally {

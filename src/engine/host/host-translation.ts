@@ -32,6 +32,8 @@ const VA_BITS = 48;
 const IPA_BITS = 40;
 /** No canonical address has this high half. */
 const NO_PAGE_HI = 0x7fffffff;
+/** Of a combined entry, above its permissions: those of stage 1, to know which stage denies. */
+const STAGE1_RIGHTS_SHIFT = 8;
 /** Of a register that nobody has written: memory without bytes, so without valid descriptors. */
 const NO_ROOT = { hi: -1, lo: 0 };
 
@@ -131,7 +133,8 @@ export class HostTranslation {
         return true;
       }
       const pending = (rights & PERM_DIRTY_PENDING) !== 0;
-      if (!(right === PERM_WRITE && pending && this.#setsDirty)) return this.#denied(i, aHi, aLo);
+      if (!(right === PERM_WRITE && pending && this.#setsDirty))
+        return this.#denied(i, aHi, aLo, right);
     }
     return this.#fill(aHi, aLo, right);
   }
@@ -179,16 +182,17 @@ export class HostTranslation {
       w.ipaLo,
       w.paHi,
       w.paLo,
-      w.permissions,
+      w.permissions | (w.stage1Permissions << STAGE1_RIGHTS_SHIFT),
     );
     this.#use(i, aHi, aLo);
     return true;
   }
 
   /** A cached entry denies the access: no walk (a stale, more restrictive one faults, too). */
-  #denied(i: number, aHi: number, aLo: number): false {
+  #denied(i: number, aHi: number, aLo: number, right: number): false {
     const tlb = this.#tlb;
-    const nested = tlb.stage2Shift(i) !== 0;
+    const stage1Rights = tlb.permissions(i) >>> STAGE1_RIGHTS_SHIFT;
+    const nested = tlb.stage2Shift(i) !== 0 && (stage1Rights & right) !== 0;
     const shift = nested ? tlb.stage2Shift(i) : tlb.stage1Shift(i);
     const register = nested ? Register.Vttbr : Register.Ttbr0;
     const granuleShift = this.#roots[register]!.granule.shift;

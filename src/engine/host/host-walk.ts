@@ -51,6 +51,8 @@ export class HostWalk {
   /** 0 = no stage 2. */
   stage2Shift = 0;
   permissions = 0;
+  /** What stage 1 alone grants. */
+  stage1Permissions = 0;
   global = false;
   // The result of one that did not.
   faultKind: number = FaultKind.Translation;
@@ -164,6 +166,7 @@ export class HostWalk {
     }
     this.stage1Shift = shift;
     this.permissions = permissions;
+    this.stage1Permissions = permissions;
     this.global = s1IsGlobal(this.#dLo);
     const hi = outputHi(this.#dHi, shift) | (vaHi & ~sizeMaskHi(shift));
     const lo = outputLo(this.#dLo, shift) | (vaLo & ~sizeMaskLo(shift));

@@ -11,6 +11,8 @@ import { placeText, traceText } from './trace.ts';
 
 /** Operations printed of each CPU. */
 const LAST_OPERATIONS = 8;
+/** Threads take their time to start, which is no stall; but not for ever. */
+const STARTING_MS = 30_000;
 const CONDITION_NAMES = Object.keys(Condition);
 
 export class StallWatch {
@@ -21,6 +23,7 @@ export class StallWatch {
   #stepMs = 0;
   #lastDone = '';
   #doneMs = 0;
+  #firstMs: number | null = null;
 
   constructor(spec: HostSpec, control: SharedArrayBuffer) {
     this.#spec = spec;
@@ -34,7 +37,10 @@ export class StallWatch {
     const blocks = this.#spec.activeCpus.map((cpu) => blockOf(this.#layout, cpu));
     const marks = blocks.map((block) => words[block + Block.Marks]);
     const done = `${words[Global.Round]} ${marks.join()}`;
-    const starting = blocks.some((block) => words[block + Block.State] === State.Starting);
+    this.#firstMs ??= nowMs;
+    const starting =
+      nowMs - this.#firstMs < STARTING_MS &&
+      blocks.some((block) => words[block + Block.State] === State.Starting);
     const steps = blocks.map((block) => {
       const runs = words[block + Block.State] === State.Running;
       return runs ? words[block + Block.Performed] : -1;
