@@ -114,7 +114,7 @@ function resultOfSearch(
   const words = [executions, sleepBlocked, steps, cut];
   return {
     setup,
-    schedules: executions,
+    schedules: executions + (failure === null ? 0 : 1),
     isComplete: outcome === 'complete' || outcome === 'failed',
     steps,
     stepsMax: 0,

@@ -46,7 +46,7 @@ export interface FailureStory {
 }
 
 /** Schedules that are searched when a smaller size is tried. */
-const SEARCH_SCHEDULES = 1000;
+const SEARCH_SCHEDULES = 600;
 /** Without an end, only so much of the schedule is kept: agents take turns from there on. */
 const ENDLESS_STEPS = 400;
 export const USER_HASH_LENGTH = 16;

@@ -81,6 +81,8 @@ class Minimiser {
   readonly #laboratory: Laboratory;
   readonly #smallest: StressSize;
   readonly #signature: string;
+  /** Smaller sizes that were searched once; a second time the cut plan alone is tried. */
+  readonly #searched = new Set<string>();
 
   constructor(laboratory: Laboratory, smallest: StressSize, best: Best) {
     this.#laboratory = laboratory;
@@ -134,7 +136,12 @@ class Minimiser {
     if (this.#laboratory.expired()) return false;
     let found = this.#laboratory.run(size, plan);
     if (found?.signature !== this.#signature) {
-      found = searches ? this.#laboratory.search(size, this.#signature) : null;
+      const key = `${size.cpus}x${size.operations}`;
+      found =
+        searches && !this.#searched.has(key)
+          ? this.#laboratory.search(size, this.#signature)
+          : null;
+      this.#searched.add(key);
     }
     if (found === null) return false;
     this.#accept(found, null);
@@ -146,15 +153,23 @@ class Minimiser {
     this.#ddmin(segments, (kept) => ({ ...this.best.plan, segments: kept }));
   }
 
-  /** Runs a segment as far as it gets: what it runs into may make a later one needless. */
+  /** Runs a segment through to the agent's next one, or as far as it gets: later ones may go. */
   #extendSegments(): void {
     for (let i = 0; i < this.best.plan.segments.length; i++) {
-      const { segments } = this.best.plan;
-      const longer = segments.map((segment, index) =>
-        index === i ? { ...segment, until: Number.POSITIVE_INFINITY } : segment,
+      const { cpu, block } = this.best.plan.segments[i]!;
+      const next = this.best.plan.segments.find(
+        (other, index) => index > i && other.cpu === cpu && other.block === block,
       );
-      this.#try({ ...this.best.plan, segments: longer });
+      if (next !== undefined && this.#tryUntil(i, next.until)) continue;
+      this.#tryUntil(i, Number.POSITIVE_INFINITY);
     }
+  }
+
+  #tryUntil(index: number, until: number): boolean {
+    const segments = this.best.plan.segments.map((segment, at) =>
+      at === index ? { ...segment, until } : segment,
+    );
+    return this.#try({ ...this.best.plan, segments });
   }
 
   #reduceLateStores(): void {
@@ -193,6 +208,7 @@ class Minimiser {
   }
 
   #try(plan: Plan): boolean {
+    if (this.#laboratory.expired()) return false;
     const { failure, cost } = this.best;
     const found = this.#laboratory.run(failure.size, plan);
     if (found?.signature !== this.#signature) return false;

@@ -71,7 +71,10 @@ function countsText({ result, meaning }: Judged): string {
     `${threeDigits(seconds)} s (${rate})`,
   ];
   if (result.failed > 1) parts.push(`${groupDigits(result.failed)} of them failed`);
-  if (meaning.verdict === 'incomplete') parts.push('ended by the time, not by the schedules');
+  if (meaning.verdict === 'incomplete') {
+    const bound = result.search?.outcome === 'executions' ? 'number of schedules' : 'time';
+    parts.push(`ended by the ${bound} before all were run`);
+  }
   return parts.join(', ');
 }
 
