@@ -22,10 +22,9 @@ import {
   pruneScene,
   relaxScene,
   remapScene,
-  type Scene,
-  stage2Target,
   unmapScene,
-} from '../targets/stage2-target.ts';
+} from '../targets/stage2-scenes.ts';
+import { type Scene, stage2Target } from '../targets/stage2-target.ts';
 
 type Facts = Omit<Mutant, 'make'>;
 

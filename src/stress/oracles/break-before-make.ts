@@ -20,7 +20,7 @@ import type { OracleContext, StressOracle } from './oracle.ts';
 export const BREAK_BEFORE_MAKE = 'break-before-make';
 
 const PAGE_SHIFT = 12;
-/** Bits that may change in a valid descriptor; dirty state and software bits are in the high half. */
+/** Bits that may change in a valid descriptor; dirty and software bits are in the high half. */
 const FREE_HI = S2_PERMISSION_MASK_HI | 0x0788_0000;
 const FREE_LO = S2_PERMISSION_MASK_LO | PTE_AF;
 

@@ -35,15 +35,6 @@ export function makeLockClass(context: OracleContext): StressOracle {
     return found;
   };
 
-  /** Is `to` taken inside `from`, directly or by others in between? */
-  const reaches = (from: number, to: number, seen: Set<number>): boolean => {
-    if (from === to) return true;
-    if (seen.has(from)) return false;
-    seen.add(from);
-    for (const next of classOf(from).inside) if (reaches(next, to, seen)) return true;
-    return false;
-  };
-
   const acquired = (cpu: number, hi: number, lo: number): void => {
     const key = addressKey(hi, lo);
     const own = classOf(key);
@@ -52,7 +43,7 @@ export function makeLockClass(context: OracleContext): StressOracle {
       for (const other of outer) {
         const { inside } = classOf(other);
         if (other === key || inside.has(key)) continue;
-        if (reaches(key, other, new Set())) {
+        if (reaches(classes, key, other, new Set())) {
           const text = 'takes two locks in the opposite order of an earlier time';
           context.fail({ oracle: LOCK_CLASS, cpus: [cpu], text, hi, lo });
         }
@@ -96,4 +87,20 @@ export function makeLockClass(context: OracleContext): StressOracle {
       }
     },
   };
+}
+
+/** Is `to` taken inside `from`, directly or by others in between? */
+function reaches(
+  classes: ReadonlyMap<number, LockClass>,
+  from: number,
+  to: number,
+  seen: Set<number>,
+): boolean {
+  if (from === to) return true;
+  if (seen.has(from)) return false;
+  seen.add(from);
+  for (const next of classes.get(from)?.inside ?? []) {
+    if (reaches(classes, next, to, seen)) return true;
+  }
+  return false;
 }

@@ -1,9 +1,10 @@
 /**
- * A bound on how often a waiter is overtaken: after a CPU is seen to be blocked for a lock, requests
- * that are made later may be served before it so many times and no more.
+ * A bound on how often a waiter is overtaken: after a CPU is seen to be blocked for a lock,
+ * requests that are made later may be served before it so many times and no more.
  *
  * Only a CPU that is blocked counts as waiting: one that the scheduler merely holds back before it
- * has joined the queue can be overtaken by anybody, and no lock can help it. Needs LockAsked events.
+ * has joined the queue can be overtaken by anybody, and no lock can help it. Needs LockAsked
+ * events.
  */
 
 import { addressKey } from '../../checkers/violation.ts';

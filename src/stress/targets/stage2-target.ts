@@ -1,59 +1,28 @@
 /**
  * Stage 2 of a small VM under stress: CPU 0 changes tables while the other CPUs run the guest or
- * walk the same tables. Each scene is one change that the kernel makes: another frame for a page,
- * no frame any more, a block in place of a table, two maps that meet, a permission that is relaxed.
- *
- * A frame that no table leads to and no TLB may lead to any more is told to be free; who still gets
- * there used a stale translation.
+ * walk the same tables. What they do is a scene (stage2-scenes.ts); at the end pages that were
+ * mapped are, no entry stays locked, and tables count the entries that they have.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import {
-  Condition,
-  EventKind,
-  Fence,
-  Level,
-  Order,
-  Regime,
-  Register,
-} from '../../cpu/operations.ts';
-import { rcuEnterIdle, rcuExitIdle } from '../../kernel/base/rcu.ts';
+import { EventKind } from '../../cpu/operations.ts';
 import { PageField, STRUCT_PAGE_BYTES } from '../../kernel/base/struct-page.ts';
-import { addressOf } from '../../kernel/stage2/address.ts';
 import type { Stage2Options } from '../../kernel/stage2/options.ts';
-import { mapRange } from '../../kernel/stage2/pgtable-map.ts';
-import { Walk } from '../../kernel/stage2/pgtable-walk.ts';
-import { relaxPermissions } from '../../kernel/stage2/relax.ts';
 import { type Stage2Steps, stage2Steps } from '../../kernel/stage2/steps.ts';
-import { unmapRange } from '../../kernel/stage2/unmap.ts';
 import type { Vm } from '../../kernel/stage2/vm.ts';
 import type { Address } from '../../memory/physical-address.ts';
 import type { ReadWriteLock } from '../../sync/lock.ts';
 import { makeQueuedReadWriteLock } from '../../sync/qrwlock.ts';
-import { isValid, PERM_EXEC, PERM_READ, PERM_WRITE } from '../../translation/descriptors.ts';
-import {
-  isLockedInvalid,
-  s2AttributesHi,
-  s2AttributesLo,
-} from '../../translation/stage2-descriptors.ts';
+import { isValid } from '../../translation/descriptors.ts';
+import { isLockedInvalid } from '../../translation/stage2-descriptors.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { LIVELOCK } from '../oracles/stall.ts';
 import type { Memory, Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
-import {
-  BLOCK_BYTES,
-  bootSmallVm,
-  CACHED,
-  GUEST_IPA,
-  GUEST_VA,
-  openSmallVm,
-  type SmallVm,
-  VMID,
-} from './small-vm.ts';
+import { bootSmallVm, CACHED, GUEST_IPA, openSmallVm, type SmallVm, VMID } from './small-vm.ts';
 import { shapeOf } from './target-shape.ts';
 
 const PAGE = 4096;
 const ROOM_BYTES = 48 * PAGE;
-const ALL = PERM_READ | PERM_WRITE | PERM_EXEC;
 
 export interface Scene {
   readonly description: string;
@@ -158,257 +127,3 @@ function checkCount(memory: Memory, image: SmallVm, table: Address, report: Repo
   const text = `a table of ${entries - 1} entries counts ${count - 1}`;
   report.fail({ oracle: LOST_UPDATE, cpus: [], text, hi: table.hi, lo: at });
 }
-
-// ---- what CPUs do --------------------------------------------------------------------------------
-
-/** Tells that a frame belongs to nobody: whoever still gets there used a stale translation. */
-function freeFrame(cpu: Cpu, { hi, lo }: Address, page: number): void {
-  cpu.event(EventKind.FrameFreed, hi, lo + page * PAGE);
-}
-
-/** Maps [page, page + bytes) of the guest to a block's memory. */
-export function* mapPages(
-  cpu: Cpu,
-  vm: Vm,
-  image: SmallVm,
-  page: number,
-  bytes: number,
-  block: number,
-  modes: number,
-): Program {
-  const { hi, lo } = image.blocks[block]!;
-  const cache = image.caches[cpu.id]!;
-  const request = {
-    physical: addressOf(hi, lo) + page * PAGE,
-    attributesHi: s2AttributesHi(ALL),
-    attributesLo: s2AttributesLo(ALL, vm.fwb),
-    tables: cache,
-    forcePages: false,
-  };
-  yield* mapRange(cpu, vm, GUEST_IPA + page * PAGE, bytes, request, modes | Walk.HandleFault);
-}
-
-/** The exclusive side of mmu_lock around a change. */
-export function* exclusively(cpu: Cpu, vm: Vm, change: Program): Program {
-  yield* vm.mmuLock.acquire(cpu, vm.kvmHi, vm.field.mmuLock);
-  yield* change;
-  yield* vm.mmuLock.release(cpu, vm.kvmHi, vm.field.mmuLock);
-}
-
-export function* sharing(cpu: Cpu, vm: Vm, change: Program): Program {
-  yield* vm.mmuLock.acquireRead(cpu, vm.kvmHi, vm.field.mmuLock);
-  yield* change;
-  yield* vm.mmuLock.releaseRead(cpu, vm.kvmHi, vm.field.mmuLock);
-}
-
-/** In the guest: `abort` is what a stage-2 fault does, then the access is made again. */
-export function* asGuest(
-  cpu: Cpu,
-  vm: Vm,
-  image: SmallVm,
-  abort: (cpu: Cpu) => Program,
-  guest: Program,
-): Program {
-  cpu.setVector(Level.El2, function* (self) {
-    while (!rcuExitIdle(self)) yield;
-    yield* abort(self);
-    while (!rcuEnterIdle(self)) yield;
-  });
-  while (!cpu.load64(vm.kvmHi, vm.field.vmid, Order.Relaxed)) yield;
-  const vmid = cpu.lo;
-  while (!cpu.setRoot(Register.Vttbr, image.root.hi, image.root.lo, vmid)) yield;
-  const { rootHi, rootLo } = image.guest;
-  while (!cpu.setRoot(Register.GuestTtbr0, rootHi, rootLo, 0)) yield;
-  while (!cpu.fence(Fence.Isb)) yield;
-  cpu.setRegime(Regime.Guest);
-  yield* guest;
-  cpu.setRegime(Regime.Host);
-}
-
-export function* touch(cpu: Cpu, page: number, times: number, write = false): Program {
-  const lo = (GUEST_VA + page * PAGE) | 0;
-  for (let i = 0; i < times; i++) {
-    if (write) while (!cpu.store64(0, lo, 0, i, Order.Relaxed)) yield;
-    else while (!cpu.load64(0, lo, Order.Relaxed)) yield;
-    cpu.mark();
-  }
-}
-
-/** The guest touches a page while it changes, and once more when the host says that it is done. */
-function* touchAround(cpu: Cpu, image: SmallVm, page: number): Program {
-  yield* touch(cpu, page, 2);
-  const { hi, lo } = image.done;
-  cpu.setRegime(Regime.Host);
-  while (!cpu.cond32(hi, lo, Condition.NotEqual, -1, 0, Order.Acquire)) yield;
-  cpu.setRegime(Regime.Guest);
-  yield* touch(cpu, page, 1);
-}
-
-/** The change is complete, and its frames are free. */
-function* tellDone(cpu: Cpu, image: SmallVm, freed: readonly number[]): Program {
-  for (const page of freed) freeFrame(cpu, image.blocks[0]!, page);
-  while (!cpu.store32(image.done.hi, image.done.lo, 1, Order.Release)) yield;
-}
-
-/** The guest's access was refused: it gives up. */
-function* giveUp(cpu: Cpu): Program {
-  cpu.skipAttempt();
-  while (!cpu.fence(Fence.Isb)) yield;
-}
-
-/** As a host thread in RCU. */
-function* asHost(cpu: Cpu, vm: Vm, work: Program): Program {
-  while (!rcuExitIdle(cpu)) yield;
-  yield* work;
-  yield* vm.rcu.finish(cpu);
-}
-
-// ---- scenes --------------------------------------------------------------------------------------
-
-const PAIR: StressSize = { cpus: 2, operations: 1 };
-
-/** Page 0 gets another frame; the old one is free afterwards. */
-export const remapScene: Scene = {
-  description: 'a page of a running guest gets another frame',
-  options: { faults: 'exclusive', prune: 'immediate' },
-  mapped: true,
-  size: PAIR,
-  mappedAtEnd: [0],
-  program(cpu, vm, image) {
-    if (cpu.id > 0) {
-      return asGuest(cpu, vm, image, giveUp, touchAround(cpu, image, 0));
-    }
-    return asHost(cpu, vm, remap(cpu, vm, image));
-  },
-};
-
-function* remap(cpu: Cpu, vm: Vm, image: SmallVm): Program {
-  yield* exclusively(cpu, vm, mapPages(cpu, vm, image, 0, PAGE, 1, 0));
-  yield* tellDone(cpu, image, [0]);
-}
-
-/** A block takes the place of the table of pages. */
-export const collapseScene: Scene = {
-  description: 'a block takes the place of a table under a running guest',
-  options: { faults: 'exclusive', prune: 'immediate' },
-  mapped: true,
-  size: PAIR,
-  mappedAtEnd: [0, 1],
-  program(cpu, vm, image) {
-    if (cpu.id > 0) {
-      return asGuest(cpu, vm, image, giveUp, touchAround(cpu, image, 1));
-    }
-    return asHost(cpu, vm, collapse(cpu, vm, image));
-  },
-};
-
-function* collapse(cpu: Cpu, vm: Vm, image: SmallVm): Program {
-  yield* exclusively(cpu, vm, mapPages(cpu, vm, image, 0, BLOCK_BYTES, 1, 0));
-  yield* tellDone(cpu, image, [0, 1]);
-}
-
-/** One of the guest's pages goes; its table stays for the other. */
-export const unmapScene: Scene = {
-  description: 'a page of a running guest goes',
-  options: { faults: 'exclusive', prune: 'immediate' },
-  mapped: true,
-  size: PAIR,
-  mappedAtEnd: [],
-  program(cpu, vm, image) {
-    if (cpu.id > 0) {
-      return asGuest(cpu, vm, image, giveUp, touchAround(cpu, image, 0));
-    }
-    return asHost(cpu, vm, unmap(cpu, vm, image));
-  },
-};
-
-function* unmap(cpu: Cpu, vm: Vm, image: SmallVm): Program {
-  yield* exclusively(cpu, vm, unmapRange(cpu, vm, GUEST_IPA, PAGE, false));
-  yield* tellDone(cpu, image, [0]);
-}
-
-/** A shared collapse beside shared walkers of the table that goes. */
-export const pruneScene: Scene = {
-  description: 'a block takes the place of a table that another CPU walks',
-  options: { faults: 'parallel', prune: 'rcu-callback' },
-  mapped: true,
-  size: PAIR,
-  mappedAtEnd: [0],
-  program(cpu, vm, image) {
-    return asHost(cpu, vm, cpu.id === 0 ? pruneShared(cpu, vm, image) : walkShared(cpu, vm));
-  },
-};
-
-function* pruneShared(cpu: Cpu, vm: Vm, image: SmallVm): Program {
-  yield* sharing(cpu, vm, mapPages(cpu, vm, image, 0, BLOCK_BYTES, 0, Walk.Shared));
-  yield* vm.rcu.poll(cpu);
-}
-
-function* walkShared(cpu: Cpu, vm: Vm): Program {
-  const ipa = GUEST_IPA + PAGE;
-  yield* sharing(cpu, vm, relaxPermissions(cpu, vm, ipa, PERM_READ, Walk.Shared));
-}
-
-/** Two faults of one empty block at once: each maps a page, one makes the table. */
-export const meetScene: Scene = {
-  description: 'two faults map pages of one empty block at once',
-  options: { faults: 'parallel', prune: 'rcu-callback' },
-  mapped: false,
-  size: PAIR,
-  mappedAtEnd: [0, 1],
-  program(cpu, vm, image) {
-    return asHost(cpu, vm, mapUntilThere(cpu, vm, image, cpu.id % 2, Walk.Shared));
-  },
-};
-
-/** The same under an exclusive mmu_lock. */
-export const meetExclusiveScene: Scene = {
-  ...meetScene,
-  description: 'two faults map pages of one empty block, one after the other',
-  options: { faults: 'exclusive', prune: 'immediate' },
-  program: (cpu, vm, image) => asHost(cpu, vm, mapUntilThere(cpu, vm, image, cpu.id % 2, 0)),
-};
-
-/** As a guest does: -EAGAIN means that it faults again. */
-function* mapUntilThere(cpu: Cpu, vm: Vm, image: SmallVm, page: number, modes: number): Program {
-  do {
-    const change = mapPages(cpu, vm, image, page, PAGE, 0, modes);
-    yield* modes === 0 ? exclusively(cpu, vm, change) : sharing(cpu, vm, change);
-  } while (cpu.ret !== 0);
-  cpu.mark();
-}
-
-/** A collapse that locks all entries, beside a CPU that maps into the table. */
-export const lockDescendantsScene: Scene = {
-  description: 'a block takes the place of a table that another CPU maps into',
-  options: { faults: 'parallel', prune: 'lock-descendants' },
-  mapped: true,
-  size: PAIR,
-  mappedAtEnd: [1],
-  program(cpu, vm, image) {
-    return asHost(cpu, vm, cpu.id === 0 ? lockAll(cpu, vm, image) : remapShared(cpu, vm, image));
-  },
-};
-
-function* lockAll(cpu: Cpu, vm: Vm, image: SmallVm): Program {
-  yield* sharing(cpu, vm, mapPages(cpu, vm, image, 0, BLOCK_BYTES, 0, Walk.Shared));
-}
-
-function* remapShared(cpu: Cpu, vm: Vm, image: SmallVm): Program {
-  yield* sharing(cpu, vm, mapPages(cpu, vm, image, 1, PAGE, 1, Walk.Shared));
-}
-
-/** Two vCPUs write to a page that is mapped read-only. */
-export const relaxScene: Scene = {
-  description: 'two vCPUs write to a page that may only be read so far',
-  options: { faults: 'parallel', prune: 'rcu-callback', relaxTlbi: 'local' },
-  mapped: true,
-  permissions: PERM_READ | PERM_EXEC,
-  size: PAIR,
-  mappedAtEnd: [0],
-  program(cpu, vm, image) {
-    const relax = (self: Cpu): Program =>
-      sharing(self, vm, relaxPermissions(self, vm, GUEST_IPA, ALL, Walk.Shared));
-    return asGuest(cpu, vm, image, relax, touch(cpu, 0, 1, true));
-  },
-};
