@@ -22,8 +22,8 @@ export const stressCommand: Command = {
   run,
   help: async () =>
     'A lock of your own is a file that exports name, wordBytes, function* acquire(cpu, hi, lo)\n' +
-    'and function* release(cpu, hi, lo), and imports nothing: constants are in cpu.api. The README\n' +
-    'has an example.',
+    'and function* release(cpu, hi, lo), and imports nothing: constants are in cpu.api.\n' +
+    'The README has an example.',
 };
 
 async function run(args: Arguments, signal: AbortSignal): Promise<ExitCode> {

@@ -61,7 +61,8 @@ function shortened(story: FailureStory): string {
     `${sizeText(size)}, ${many(trace.length, 'step')}, ` +
     `${many(switches, 'context switch')}`.replace(/switchs$/, 'switches');
   const ended = isFixpoint ? '' : '; time ran out before it was as short as can be';
-  return `shortest schedule: ${to}${late} (from ${from}; ${(minimisedMs / 1000).toFixed(1)} s${ended})`;
+  const seconds = `${(minimisedMs / 1000).toFixed(1)} s`;
+  return `shortest schedule: ${to}${late} (from ${from}; ${seconds}${ended})`;
 }
 
 /** "store32 lock0 = 1". */
@@ -90,8 +91,10 @@ export function timeline(trace: readonly TraceStep[], cpus: number, look: Look):
     CELL_MIN,
     Math.min(widest, Math.floor((available - (fits ? place : 0)) / cpus)),
   );
-  const line = (number: string, cells: readonly string[], more: string): string =>
-    `${number.padStart(STEP_WIDTH)}  ${cells.map((text) => padTo(text, cell)).join('  ')}  ${more}`.trimEnd();
+  const line = (number: string, cells: readonly string[], more: string): string => {
+    const padded = cells.map((text) => padTo(text, cell));
+    return [number.padStart(STEP_WIDTH), ...padded, more].join('  ').trimEnd();
+  };
   const columns = Array.from({ length: cpus }, (_, cpu) => cpu);
   const head = line(
     'step',

@@ -1,4 +1,4 @@
-/** What a replay printed: the same failure, none any more, or where the program went another way. */
+/** What a replay came to: the same failure, none any more, or a program that has changed. */
 
 import { ExitCode, UserError } from '../base/errors.ts';
 import type { Look } from '../report/color.ts';
@@ -22,7 +22,8 @@ export function replayExit({ result, record }: Replayed): ExitCode {
 export function replayText({ record, result, command }: Replayed, look: Look): string {
   const { story } = result;
   const { model, seed, signature } = record;
-  const title = `${command.replace('numalab stress ', '')}: replay, ${sizeText(sizeOf(record))}, ${model}, seed ${seed}`;
+  const what = command.replace('numalab stress ', '');
+  const title = `${what}: replay, ${sizeText(sizeOf(record))}, ${model}, seed ${seed}`;
   if (story === null) {
     return [
       title,

@@ -149,9 +149,8 @@ function parseMutant(words: readonly string[]): string {
   for (const word of words) {
     const { key, value } = parseAssignment(word);
     if (key !== 'mutant') {
-      throw new UserError(
-        `stress has no parameter ${given(key)}${didYouMean(key, ['mutant']) || '; it takes mutant=ID'}`,
-      );
+      const near = didYouMean(key, ['mutant']) || '; it takes mutant=ID';
+      throw new UserError(`stress has no parameter ${given(key)}${near}`);
     }
     if (mutant !== '') throw new UserError('mutant is given twice; give it once');
     if (value === '') throw new UserError("mutant: an empty value; 'numalab list mutants'");

@@ -1,8 +1,8 @@
 /**
  * A lock from a user's own file. The file exports `name`, `wordBytes`, `acquire(cpu, hi, lo)` and
- * `release(cpu, hi, lo)` and imports nothing: constants are `cpu.api`, queue nodes `cpu.nodeLo(id)`.
- * acquire and release are generators over the operations of user-cpu.ts. The lock's memory is
- * zeroed before its first use; a CPU holds one such lock at a time.
+ * `release(cpu, hi, lo)` and imports nothing: constants are `cpu.api`, queue nodes lie at
+ * `cpu.nodeLo(id)`. acquire and release are generators over the operations of user-cpu.ts. The
+ * lock's memory is zeroed before its first use; a CPU holds one such lock at a time.
  *
  * What locks of this house report themselves (lock-events.ts) is reported here for the user.
  */

@@ -86,8 +86,6 @@ describe('what is not in this version', () => {
       ['run --engine host --time 0', /--time: '0'/],
       ['compare lock_contention lock=tas lock=mcs --engine host', /are not compared/],
       ['run --engine fast', /none of virtual, host, explore/],
-      ['stress locks --seed 3 --time 60s', /stress is not in this version/],
-      ['list mutants', /not in this version/],
     ]));
 });
 

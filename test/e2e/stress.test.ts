@@ -1,6 +1,6 @@
 /** Promise: numalab stress finds, explains and replays, and says what a clean pass is worth. */
 
-import { rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { numalab, type Outcome } from './numalab.ts';
@@ -137,6 +137,21 @@ describe('a failure', () => {
     const other = await run(`stress ./tas.mjs --replay ${replay}`);
     expect(other.stderr).toMatch(/diverged at CPU \d acquire: \w+ lock0 \(no. 1\), segment 1 of/);
     expect(other.code).toBe(1);
+  });
+});
+
+describe('the lock of the README', () => {
+  it('breaks as is shown there', async () => {
+    const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
+    const example = /```js\n(\/\/ my-lock\.mjs[\s\S]*?)```/.exec(readme)![1]!;
+    writeFileSync(join(folder, 'my-lock.mjs'), example);
+    const { stdout, code } = await run('stress ./my-lock.mjs --quiet');
+    expect(code).toBe(2);
+    const shown = /```text\n(exclusion[\s\S]*?)```/.exec(readme)![1]!.trimEnd().split('\n');
+    for (const line of shown.filter((each) => each !== '[...]' && !each.startsWith('replay:'))) {
+      expect(stdout.split('\n')).toContain(line);
+    }
+    expect(stdout).toContain('replay: numalab stress ./my-lock.mjs --replay nl1.');
   });
 });
 
