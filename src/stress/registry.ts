@@ -13,21 +13,10 @@ import { LOCKS } from '../sync/registry.ts';
 import type { TargetReference } from './campaign-task.ts';
 import { CONTROLS, MUTANTS } from './mutants/catalogue.ts';
 import type { StressTarget } from './target.ts';
-import { hazardTarget } from './targets/hazard-target.ts';
-import { latchTarget } from './targets/latch-target.ts';
 import { lockTarget } from './targets/lock-target.ts';
-import { rcuTarget } from './targets/rcu-target.ts';
-import { seqlockTarget } from './targets/seqcount-target.ts';
+import { PROTOCOLS } from './targets/protocols.ts';
 
 type Make = () => StressTarget;
-
-/** What is no lock of src/sync/registry.ts, or needs a target of its own. */
-const OTHERS: Readonly<Record<string, Make>> = {
-  rcu: () => rcuTarget(),
-  seqlock: () => seqlockTarget(),
-  'seqcount-latch': () => latchTarget(),
-  'hazard-pointers': () => hazardTarget(),
-};
 
 /** 'none' is no lock, on purpose. */
 const NOT_STRESSED = new Set(['none']);
@@ -38,7 +27,7 @@ function targets(): ReadonlyMap<string, Make> {
     if (NOT_STRESSED.has(name)) continue;
     all.set(name, () => houseLockTarget(name, facts.description, make));
   }
-  for (const [name, make] of Object.entries(OTHERS)) all.set(name, make);
+  for (const [name, make] of Object.entries(PROTOCOLS)) all.set(name, make);
   return all;
 }
 

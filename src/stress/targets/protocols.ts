@@ -1,0 +1,39 @@
+/** Targets of what is no lock of src/sync/registry.ts, or needs a target of its own, by name. */
+
+import type { StressTarget } from '../target.ts';
+import { hazardTarget } from './hazard-target.ts';
+import { latchTarget } from './latch-target.ts';
+import { pageStackTarget } from './page-stack-target.ts';
+import { rcuTarget } from './rcu-target.ts';
+import { seqlockTarget } from './seqcount-target.ts';
+import {
+  collapseScene,
+  lockDescendantsScene,
+  meetScene,
+  pruneScene,
+  relaxScene,
+  remapScene,
+  unmapScene,
+} from './stage2-scenes.ts';
+import { type Scene, stage2Target } from './stage2-target.ts';
+
+const SCENES: Readonly<Record<string, Scene>> = {
+  'stage2-remap': remapScene,
+  'stage2-collapse': collapseScene,
+  'stage2-unmap': unmapScene,
+  'stage2-prune': pruneScene,
+  'stage2-meet': meetScene,
+  'stage2-lock-descendants': lockDescendantsScene,
+  'stage2-relax': relaxScene,
+};
+
+export const PROTOCOLS: Readonly<Record<string, () => StressTarget>> = {
+  rcu: () => rcuTarget(),
+  seqlock: () => seqlockTarget(),
+  'seqcount-latch': () => latchTarget(),
+  'hazard-pointers': () => hazardTarget(),
+  'treiber-stack': () => pageStackTarget(),
+  ...Object.fromEntries(
+    Object.entries(SCENES).map(([name, scene]) => [name, () => stage2Target({ scene, name })]),
+  ),
+};
