@@ -153,18 +153,21 @@ function copyOf(buffer: SharedArrayBuffer): SharedArrayBuffer {
 }
 
 /** A target without locks counts the rounds of its loops. */
-function tortureLines({ writes, reads, marks }: HostTally, failed: number): string[] {
+function tortureLines({ writes, reads, marks, rounds }: HostTally, failed: number): string[] {
+  // After a whole round, who has none has another part: a reader is no starved writer.
+  const taking = (counts: readonly number[]): readonly number[] =>
+    rounds === 0 ? counts : counts.filter((count) => count > 0);
   const locks = [...writes, ...reads].some((count) => count > 0);
   if (!locks) return [tortureLine('Rounds', marks, failed)];
-  const lines = [tortureLine('Writes', writes, failed)];
-  if (reads.some((count) => count > 0)) lines.push(tortureLine('Reads ', reads, failed));
+  const lines = [tortureLine('Writes', taking(writes), failed)];
+  if (reads.some((count) => count > 0)) lines.push(tortureLine('Reads ', taking(reads), failed));
   return lines;
 }
 
 export function tortureLine(what: string, counts: readonly number[], failed: number): string {
   const total = counts.reduce((sum, count) => sum + count, 0);
-  const most = Math.max(...counts);
-  const least = Math.min(...counts);
+  const most = Math.max(0, ...counts);
+  const least = counts.length === 0 ? 0 : Math.min(...counts);
   const uneven = most / 2 > least ? '???' : '';
   const alarm = failed > 0 ? '!!!' : '';
   const text = `${what}:  Total: ${total}  Max/Min: ${most}/${least} ${uneven}  Fail: ${failed} `;
