@@ -16,6 +16,8 @@ export interface ScenarioParameters {
   readonly rounds: number;
   /** A lock that isn't registered (a mutant), for engines that run programs in this thread. */
   readonly make?: () => Lock;
+  /** Told who has the lock (handOvers); for engines that run programs in this thread. */
+  readonly entered?: (cpu: number) => void;
 }
 
 /** Linear-map addresses of what the programs share. Plain data. */

@@ -214,6 +214,7 @@ export const handOvers: Scenario = {
     for (let i = 0; i < parameters.rounds; i++) {
       think(cpu);
       yield lock.acquire(cpu, hi, lo);
+      parameters.entered?.(cpu.id);
       cpu.compute(500_000);
       yield lock.release(cpu, hi, lo);
       cpu.mark();
