@@ -46,9 +46,11 @@ export interface FailureStory {
 }
 
 /** Schedules that are searched when a smaller size is tried. */
-const SEARCH_SCHEDULES = 600;
-/** Without an end, only so much of the schedule is kept: agents take turns from there on. */
-const ENDLESS_STEPS = 400;
+const SEARCH_SCHEDULES = 800;
+/** Without an end: steps after which a schedule counts as such, tries of its start, steps shown. */
+const ENDLESS_LIMIT = 3000;
+const ENDLESS_STARTS = [0, 25, 50, 100, 200, 400, 800];
+const ENDLESS_STEPS = 60;
 export const USER_HASH_LENGTH = 16;
 
 export async function explainFailure(task: MinimiseTask): Promise<FailureStory> {
@@ -58,7 +60,7 @@ export async function explainFailure(task: MinimiseTask): Promise<FailureStory> 
   const { size } = setup;
   const { agents, values, signature } = failure;
   const whole: FailedSchedule = { size, agents, values, signature, undrained: 0 };
-  const again = bench.run(size, planOf(agents, values, size.cpus)) ?? whole;
+  const again = bench.shortened(whole) ?? whole;
   const first = bench.withoutBuffers(signature) ?? again;
   const short = minimise(first, bench.target.smallest, bench);
   const minimisedMs = performance.now() - startMs;
@@ -84,10 +86,12 @@ class Bench implements Laboratory {
   readonly #shared: Int32Array;
   readonly #heart: number;
   readonly #open = new Map<string, OpenTarget>();
+  #searched = 0;
 
   constructor(target: StressTarget, task: MinimiseTask, deadlineMs: number) {
     this.target = target;
-    this.setup = task.setup;
+    const { setup, failure } = task;
+    this.setup = isEndless(failure) ? { ...setup, stepLimit: ENDLESS_LIMIT } : setup;
     this.#schedule = task.failure.schedule;
     this.#shared = new Int32Array(task.shared);
     this.#heart = Shared.Hearts + task.worker;
@@ -99,7 +103,22 @@ class Bench implements Laboratory {
   }
 
   run(size: StressSize, plan: Plan): FailedSchedule | null {
-    return this.#one(size, new Guide(plan), 0);
+    const guide = new Guide(plan);
+    const found = this.#one(size, guide, 0);
+    if (found === null || !isEndless(found)) return found;
+    // From there on agents take turns: that is no part of the schedule.
+    return { ...found, agents: Array.from(found.agents).slice(0, guide.fairFrom) };
+  }
+
+  /** Of a schedule without an end the shortest start after which taking turns does not end it. */
+  shortened(failure: FailedSchedule): FailedSchedule | null {
+    const { size, agents, values, signature } = failure;
+    const all = Array.from(agents);
+    for (const steps of isEndless(failure) ? ENDLESS_STARTS : [all.length]) {
+      const found = this.run(size, planOf(all.slice(0, steps), values, size.cpus));
+      if (found?.signature === signature) return found;
+    }
+    return null;
   }
 
   /** A mistake that needs no store buffer is told without them. */
@@ -124,9 +143,12 @@ class Bench implements Laboratory {
   ): FailedSchedule | null {
     const { explorer } = this.#opened(size);
     const strategy: Turns = strategyFor('mix', explorer, this.setup.seed);
-    for (let schedule = 0; schedule < SEARCH_SCHEDULES && !this.expired(); schedule++) {
-      const found = this.#one(size, strategy, schedule);
-      if (found?.signature === signature && isShort(found)) return found;
+    for (let i = 0; i < SEARCH_SCHEDULES && !this.expired(); i++) {
+      // No two searches try the same.
+      const found = this.#one(size, strategy, this.#searched++);
+      if (found?.signature !== signature) continue;
+      const short = isEndless(found) ? this.shortened(found) : found;
+      if (short !== null && isShort(short)) return short;
     }
     return null;
   }
@@ -152,7 +174,7 @@ class Bench implements Laboratory {
   tell({ size, agents, values }: FailedSchedule): Told {
     const { explorer } = this.#opened(size);
     const traced = traceSchedule(explorer, agents, values);
-    return tellStory(this.setup, size, this.#schedule, explorer, traced);
+    return tellStory(this.setup, size, this.#schedule, explorer, traced, agents.length);
   }
 }
 
@@ -168,13 +190,15 @@ export function tellStory(
   schedule: number,
   explorer: Explorer,
   traced: TracedResult,
+  /** Steps of the schedule; agents take turns afterwards. */
+  recorded: number,
 ): Told {
   const { trace, log } = traced;
   const finding = traced.finding!;
   const { hi, lo } = finding;
   const signature = signatureOf(explorer, traced);
-  const endless = finding.oracle === 'livelock';
-  const kept = endless ? segmentsWithin(trace, ENDLESS_STEPS) : log.segments.length;
+  const endless = isEndless({ signature, agents: traced.agents });
+  const kept = endless ? segmentsWithin(trace, recorded) : log.segments.length;
   const replay = encodeReplay({
     target: target.name,
     mutant: target.mutant,
@@ -194,9 +218,20 @@ export function tellStory(
     finding,
     address: `0x${hexOf(hi, lo)}${fieldOf(explorer, hi, lo)}`,
     size,
-    trace: endless ? trace.slice(0, ENDLESS_STEPS) : trace,
+    trace: endless ? trace.slice(0, recorded + ENDLESS_STEPS) : trace,
     replay,
   };
+}
+
+/** Failed because it did not end; an oracle may know earlier that nobody gets anywhere. */
+function isEndless({
+  signature,
+  agents,
+}: {
+  readonly signature: string;
+  readonly agents: ArrayLike<number>;
+}): boolean {
+  return signature === 'livelock' && agents.length >= ENDLESS_LIMIT;
 }
 
 /** " lock0", or nothing. */

@@ -20,13 +20,16 @@ export interface ReplayResult {
   readonly story: FailureStory | null;
 }
 
+/** Steps that are kept of a replay without an end. */
+const ENDLESS_REPLAY = 100;
+
 export async function replayRecord({ setup, record }: ReplayTask): Promise<ReplayResult> {
   const { explorer } = await openSetup(setup);
   const traced = replayLog(explorer, record);
   const { outcome, divergedAt, steps, agents, values } = traced;
   if (outcome !== 'failed') return { outcome, divergedAt, steps, story: null };
   const { size } = setup;
-  const told = tellStory(setup, size, record.schedule, explorer, traced);
+  const told = tellStory(setup, size, record.schedule, explorer, traced, ENDLESS_REPLAY);
   const { signature } = told;
   const { switches, lateStores } = costOf({ size, agents, values, signature, undrained: 0 });
   const story: FailureStory = {

@@ -173,6 +173,8 @@ function lower(shared: Int32Array, word: number, value: number): void {
 /** Two failures are the same if the same oracle speaks about the same field. */
 export function signatureOf(explorer: Explorer, { finding }: ScheduleResult): string {
   const { oracle, hi, lo } = finding!;
+  // Who is where when the step limit ends it says nothing.
+  if (oracle === 'livelock') return oracle;
   const field = nameOfAddress(Space.Physical, hi, lo, explorer.setup.symbols) ?? 'memory';
   // A word in a CPU's own area is the same word whichever CPU it is.
   return `${oracle}@${field.replace(/^cpu\d+/, 'cpu')}`;
