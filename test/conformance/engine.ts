@@ -17,7 +17,7 @@ export interface ScenarioParameters {
   /** A lock that isn't registered (a mutant), for engines that run programs in this thread. */
   readonly make?: () => Lock;
   /** Told who has the lock (handOvers); for engines that run programs in this thread. */
-  readonly entered?: (cpu: number) => void;
+  readonly entered?: (cpu: number) => unknown;
 }
 
 /** Linear-map addresses of what the programs share. Plain data. */

@@ -17,7 +17,7 @@ import { runScenario, type ScenarioPlace } from './virtual-scenario.ts';
 const SEED = 1;
 
 export interface HandOverFigures {
-  /** Lines that a CPU received, wherever they came from, per hand-over. */
+  /** Lines that a CPU received, wherever they came from, per hand-over to another CPU. */
   readonly lines: number;
   /** Of these, from the other nodes. */
   readonly remoteLines: number;
@@ -33,6 +33,14 @@ function sum(outcome: ConformanceOutcome, ...counters: readonly number[]): numbe
   return counters.reduce((all, counter) => all + outcome.counter(counter), 0);
 }
 
+interface Rounds {
+  readonly outcome: ConformanceOutcome;
+  /** CPUs in the order in which they had the lock. */
+  readonly owners: readonly number[];
+  /** Hand-overs: acquisitions by another CPU than the last one. */
+  readonly count: number;
+}
+
 /** Every CPU asks again and again, `rounds` and twice as many times. */
 export function handOverFigures(
   lock: string,
@@ -40,20 +48,24 @@ export function handOverFigures(
   place: ScenarioPlace,
 ): HandOverFigures {
   const cpuCount = place.cpus.length;
-  const run = (times: number, entered?: (cpu: number) => void): ConformanceOutcome => {
-    const parameters = { lock, cpuCount, rounds: times, ...(entered && { entered }) };
-    return runScenario(handOvers, parameters, SEED, place);
+  const run = (times: number): Rounds => {
+    const owners: number[] = [];
+    const entered = (cpu: number): unknown => owners.push(cpu);
+    const parameters = { lock, cpuCount, rounds: times, entered };
+    const outcome = runScenario(handOvers, parameters, SEED, place);
+    assert(owners.length === times * cpuCount, `${lock}: ${owners.length} acquisitions`);
+    const count = owners.filter((cpu, i) => i > 0 && owners[i - 1] !== cpu).length;
+    return { outcome, owners, count };
   };
   const some = run(rounds);
-  const owners: number[] = [];
-  const more = run(2 * rounds, (cpu) => owners.push(cpu));
-  assert(owners.length === 2 * rounds * cpuCount, `${lock}: ${owners.length} acquisitions`);
+  const more = run(2 * rounds);
+  const count = Math.max(1, more.count - some.count);
   const added = (...counters: readonly number[]): number =>
-    (sum(more, ...counters) - sum(some, ...counters)) / (rounds * cpuCount);
+    (sum(more.outcome, ...counters) - sum(some.outcome, ...counters)) / count;
   return {
     lines: added(Counter.Misses) - added(Counter.Upgrades),
     remoteLines: added(Counter.RemoteTransfers, Counter.RemoteDram),
-    ...fairness(untilFirstIsDone(owners, 2 * rounds), place),
+    ...fairness(untilFirstIsDone(more.owners, 2 * rounds), place),
   };
 }
 
@@ -76,16 +88,19 @@ function fairness(
   const last = new Map(cpus.map((cpu) => [cpu, -1]));
   const had = new Map(cpus.map((cpu) => [cpu, 0]));
   let longestBypass = 0;
-  let left = 0;
+  let handedOver = 0;
+  let betweenNodes = 0;
   owners.forEach((cpu, i) => {
     longestBypass = Math.max(longestBypass, i - last.get(cpu)! - 1);
     last.set(cpu, i);
     had.set(cpu, had.get(cpu)! + 1);
-    if (i > 0 && machine.nodeOfCpu[owners[i - 1]!] !== machine.nodeOfCpu[cpu]) left++;
+    const previous = i === 0 ? cpu : owners[i - 1]!;
+    if (previous !== cpu) handedOver++;
+    if (machine.nodeOfCpu[previous] !== machine.nodeOfCpu[cpu]) betweenNodes++;
   });
   for (const at of last.values()) longestBypass = Math.max(longestBypass, owners.length - at - 1);
-  const betweenNodes = left / (owners.length - 1);
-  return { betweenNodes, jain: jainIndex([...had.values()]), longestBypass };
+  const share = betweenNodes / Math.max(1, handedOver);
+  return { betweenNodes: share, jain: jainIndex([...had.values()]), longestBypass };
 }
 
 /** Lines that a reader receives from another CPU per read, nobody writing. */

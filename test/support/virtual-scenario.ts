@@ -54,7 +54,7 @@ export function runScenario(
     seed,
     activeCpus: cpus,
     workerCount: 1,
-    workerOfCpu: cpus.map(() => 0),
+    workerOfCpu: Array.from(machine.nodeOfCpu, () => 0),
     workerOfNode: Array.from({ length: machine.nodeCount }, () => 0),
     perCpuHi: booted.perCpuHi,
     perCpuLo: booted.perCpuLo,
