@@ -1,8 +1,11 @@
-/** Mutants of the NUMA-aware locks: CNA, cohort. CPUs 0 and 1 are of one node, the others not. */
+/**
+ * Mutants of the NUMA-aware locks: CNA, cohort, HMCS. CPUs 0 and 1 are of one node, others not.
+ */
 
 import { Order } from '../../cpu/operations.ts';
 import { cnaSteps, makeCnaLock } from '../../sync/cna.ts';
 import { cohortSteps, makeCohortLock } from '../../sync/cohort.ts';
+import { hmcsSteps, makeHmcsLock } from '../../sync/hmcs.ts';
 import type { Mutant } from '../mutant.ts';
 import { EXCLUSION } from '../oracles/exclusion.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
@@ -17,6 +20,12 @@ const PING_PONG = {
   bypasses: 6,
 } as const;
 const SMALL_THRESHOLD = 2;
+
+/**
+ * A row of owners is of one node; a CPU of the other one, in the queue of nodes while the first of
+ * a row holds the lock, is overtaken by the rest of it.
+ */
+const ROWS = { ...PING_PONG, bypasses: SMALL_THRESHOLD - 1 } as const;
 
 export const NUMA_LOCK_MUTANTS: readonly Mutant[] = [
   mutatedLock({
@@ -54,6 +63,16 @@ export const NUMA_LOCK_MUTANTS: readonly Mutant[] = [
     size: { cpus: 3, operations: 2 },
     make: () => makeCohortLock({ ...cohortSteps, passLocal: cohortSteps.passBoth }),
   }),
+  mutatedLock({
+    id: 'M25',
+    name: 'hmcs-threshold-off',
+    change:
+      'the threshold is compared by >, and with the count as it was: rows of twice as many owners',
+    model: 'sc',
+    oracles: [STARVATION],
+    ...ROWS,
+    make: () => makeHmcsLock({ ...hmcsSteps, mayPass: (owners) => owners - 1 <= SMALL_THRESHOLD }),
+  }),
 ];
 
 export const NUMA_LOCK_CONTROLS: readonly Mutant[] = [
@@ -65,5 +84,14 @@ export const NUMA_LOCK_CONTROLS: readonly Mutant[] = [
     oracles: [],
     ...PING_PONG,
     make: () => makeCnaLock({ ...cnaSteps, stayLocal: (handovers) => handovers < SMALL_THRESHOLD }),
+  }),
+  mutatedLock({
+    id: 'C07',
+    name: 'hmcs-small-threshold',
+    change: 'the lock leaves its node after two owners in a row',
+    model: 'sc',
+    oracles: [],
+    ...ROWS,
+    make: () => makeHmcsLock({ ...hmcsSteps, mayPass: (owners) => owners < SMALL_THRESHOLD }),
   }),
 ];

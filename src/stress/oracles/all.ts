@@ -110,10 +110,10 @@ export function observeExplorer(explorer: Explorer, limits: OracleLimits): Obser
   return observe(
     {
       cpuCount: explorer.cpuCount,
-      isBlocked: (cpu) => {
-        const kind = explorer.kind[cpu];
-        return (kind === StepKind.Await || kind === StepKind.Idle) && !explorer.isEnabled(cpu);
-      },
+      isBlocked: (cpu) => isBlocked(explorer, cpu),
+      isStill: (cpu) =>
+        (isBlocked(explorer, cpu) || explorer.cpus[cpu]!.finished) &&
+        explorer.kind[explorer.cpuCount + cpu] !== StepKind.Drain,
       interrupts: (cpu) => explorer.cpus[cpu]!.interruptsEnabled,
       word: (hi, lo) => explorer.memory.peek32(hi & 0xffff, lo),
       fail: (finding) => explorer.fail(finding),
@@ -121,4 +121,9 @@ export function observeExplorer(explorer: Explorer, limits: OracleLimits): Obser
     },
     limits,
   );
+}
+
+function isBlocked(explorer: Explorer, cpu: number): boolean {
+  const kind = explorer.kind[cpu];
+  return (kind === StepKind.Await || kind === StepKind.Idle) && !explorer.isEnabled(cpu);
 }

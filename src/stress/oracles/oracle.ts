@@ -13,6 +13,8 @@ export interface OracleContext {
   readonly cpuCount: number;
   /** Is this CPU's program waiting for a word or a wake-up that has not come? */
   isBlocked(cpu: number): boolean;
+  /** Blocked or ended, with nothing left in its store buffer; absent: as isBlocked says. */
+  isStill?(cpu: number): boolean;
   /** Does it take interrupts? */
   interrupts(cpu: number): boolean;
   /** Word of memory at a physical address, now; absent where nobody can look. */
