@@ -1,13 +1,15 @@
 /**
- * `npm run validate [-- --json] [--full]`: published figures beside emulated ones. Writes
- * test/reports/validation.md; --full runs the published sizes (hours) and writes
- * validation-full.md instead. Exits with 2 if a figure that must come back does not.
+ * `npm run validate [-- --json] [--full]`: published figures and the claims of the locks beside
+ * emulated ones. Writes test/reports/validation.md; --full runs the published sizes (hours) and
+ * writes validation-full.md instead. Exits with 2 if a figure that must come back does not; claims
+ * that don't fit are printed.
  */
 
 import { writeFileSync } from 'node:fs';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { dirtyLog } from './dirty-log.ts';
 import { latencyTiers } from './latency-tiers.ts';
+import { validateLocks } from './locks.ts';
 import { asJson, asMarkdown, asText, type Validation } from './report.ts';
 import { comesBack } from './row.ts';
 
@@ -23,7 +25,9 @@ async function main(argv: readonly string[]): Promise<number> {
   process.stderr.write('validate: latencies by tier\n');
   const tiers = await latencyTiers();
   process.stderr.write('validate: dirty logging, 1 to 48 vCPUs\n');
-  const validation: Validation = { tiers, dirtyLog: await dirtyLog(full) };
+  const dirty = await dirtyLog(full);
+  process.stderr.write('validate: locks\n');
+  const validation: Validation = { tiers, dirtyLog: dirty, locks: validateLocks() };
   const page = full ? 'validation-full.md' : 'validation.md';
   writeFileSync(new URL(`test/reports/${page}`, packageRoot()), asMarkdown(validation));
   const text = argv.includes('--json') ? asJson(validation) : asText(validation);

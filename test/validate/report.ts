@@ -2,16 +2,20 @@
 
 import { formatBytes } from '../../src/base/units.ts';
 import type { DirtyLog } from './dirty-log.ts';
+import { lockTables } from './lock-tables.ts';
+import { fitsClaim, type LockFigure, type LockValidation, lockFigures } from './locks.ts';
 import { misfits } from './misfits.ts';
 import { PUBLISHED_BYTES_PER_VCPU, VCPUS } from './published-dirty-log.ts';
 import { comesBack, type Row, ratioOf } from './row.ts';
+import type { Table } from './table.ts';
 
 export interface Validation {
   readonly tiers: readonly Row[];
   readonly dirtyLog: DirtyLog;
+  readonly locks: LockValidation;
 }
 
-export function asJson({ tiers, dirtyLog }: Validation): string {
+export function asJson({ tiers, dirtyLog, locks }: Validation): string {
   const rows = [...tiers, ...dirtyLog.rows].map((row) => [
     row.name,
     {
@@ -24,14 +28,16 @@ export function asJson({ tiers, dirtyLog }: Validation): string {
       machineHash: row.machineHash,
     },
   ]);
-  return JSON.stringify(Object.fromEntries(rows), null, 2);
+  const lockRows = lockFigures(locks).map((figure) => [figure.name, jsonOfLock(figure)]);
+  return JSON.stringify(Object.fromEntries([...rows, ...lockRows]), null, 2);
 }
 
-interface Table {
-  readonly title: string;
-  readonly lines: readonly string[];
-  readonly header: readonly string[];
-  readonly rows: readonly (readonly string[])[];
+/** Bounds that are not claimed are null. */
+function jsonOfLock(figure: LockFigure): object {
+  const { value, unit, claim, machineHash } = figure;
+  const most = claim?.most === Number.POSITIVE_INFINITY ? null : (claim?.most ?? null);
+  const claimed = { least: claim?.least ?? null, most };
+  return { value, unit, claimed, fits: fitsClaim(figure), machineHash };
 }
 
 export function asText(validation: Validation): string {
@@ -59,8 +65,9 @@ export function asMarkdown(validation: Validation): string {
 }
 
 function tablesOf(validation: Validation): Table[] {
-  const { tiers, dirtyLog } = validation;
-  return [tiersTable(tiers), dirtyLogTable(dirtyLog), misfitTable(validation)];
+  const { tiers, dirtyLog, locks } = validation;
+  const kernel = [tiersTable(tiers), dirtyLogTable(dirtyLog), misfitTable(validation)];
+  return [...kernel, ...lockTables(locks)];
 }
 
 function tiersTable(tiers: readonly Row[]): Table {
