@@ -38,6 +38,8 @@ export interface QueuedSteps {
   waitPending(cpu: Cpu, hi: number, lo: number, word: number): Program;
   /** Clears pending that we set though others contend. */
   undoPending(cpu: Cpu, hi: number, lo: number): Program;
+  /** The node of an acquisition that `depth` others of this CPU are under; -1 = none is left. */
+  nodeIndex(depth: number): number;
   prepareNode(cpu: Cpu, node: number): Program;
   /** Result in cpu.lo: tail before, as a 16-bit code; 0 = the queue was empty. */
   swapTail(cpu: Cpu, hi: number, lo: number, tail: number): Program;
@@ -80,6 +82,8 @@ export const queuedSteps: QueuedSteps = {
   *undoPending(cpu, hi, lo) {
     while (!cpu.store8(hi, lo + 1, 0, Order.Relaxed)) yield;
   },
+
+  nodeIndex: (depth) => (depth < NODES ? depth : -1),
 
   *prepareNode(cpu, node) {
     const ownHi = cpu.perCpuHi(cpu.id);
@@ -178,16 +182,17 @@ function* queue(cpu: Cpu, hi: number, lo: number, steps: QueuedSteps): Program {
   const ownHi = cpu.perCpuHi(cpu.id);
   const nodes = nodeLo(cpu, cpu.id, LockNode.Queued);
   while (!cpu.load32(ownHi, nodes + COUNT, Order.Relaxed)) yield;
-  const index = cpu.lo;
-  while (!cpu.store32(ownHi, nodes + COUNT, index + 1, Order.Relaxed)) yield;
-  if (index >= NODES) {
+  const depth = cpu.lo;
+  while (!cpu.store32(ownHi, nodes + COUNT, depth + 1, Order.Relaxed)) yield;
+  const index = steps.nodeIndex(depth);
+  if (index < 0) {
     // More nesting than nodes (nested NMIs): spin for the lock without a node.
     do yield* queuedSpinTryLock(cpu, hi, lo);
     while (cpu.ret === 0);
   } else {
     yield* queueWithNode(cpu, hi, lo, index, steps);
   }
-  while (!cpu.store32(ownHi, nodes + COUNT, index, Order.Relaxed)) yield;
+  while (!cpu.store32(ownHi, nodes + COUNT, depth, Order.Relaxed)) yield;
 }
 
 function* queueWithNode(

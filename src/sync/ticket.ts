@@ -9,7 +9,7 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { noteAcquired, noteReleased, noteTried } from './lock-events.ts';
 
 const NEXT_ONE = 1 << 16;
 const SERVING = 0xffff;
@@ -18,6 +18,8 @@ export interface TicketSteps {
   /** Result in cpu.lo: the word before this CPU's ticket was taken. */
   take(cpu: Cpu, hi: number, lo: number): Program;
   wait(cpu: Cpu, hi: number, lo: number, ticket: number): Program;
+  /** ticket_spin_trylock; result in cpu.ret: 1 = the lock was free and is ours. */
+  tryTake(cpu: Cpu, hi: number, lo: number): Program;
   serveNext(cpu: Cpu, hi: number, lo: number): Program;
 }
 
@@ -30,6 +32,16 @@ export const ticketSteps: TicketSteps = {
     while (!cpu.cond32(hi, lo, Condition.Equal, SERVING, ticket, Order.Acquire)) yield;
   },
 
+  *tryTake(cpu, hi, lo) {
+    while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
+    const word = cpu.lo;
+    cpu.ret = 0;
+    if (word >>> 16 !== (word & SERVING)) return;
+    const taken = (word + NEXT_ONE) | 0;
+    while (!cpu.cas32(hi, lo, word, taken, Order.SequentiallyConsistent)) yield;
+    cpu.ret = cpu.ok ? 1 : 0;
+  },
+
   *serveNext(cpu, hi, lo) {
     while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
     const next = (cpu.lo + 1) & SERVING;
@@ -37,7 +49,12 @@ export const ticketSteps: TicketSteps = {
   },
 };
 
-export function makeTicketLock(steps: TicketSteps = ticketSteps): Lock {
+export interface TicketLock extends Lock {
+  /** Result in cpu.ret: 1 = taken. */
+  tryAcquire(cpu: Cpu, hi: number, lo: number): Program;
+}
+
+export function makeTicketLock(steps: TicketSteps = ticketSteps): TicketLock {
   return {
     name: 'ticket',
     bytes: 4,
@@ -48,6 +65,13 @@ export function makeTicketLock(steps: TicketSteps = ticketSteps): Lock {
       const contended = ticket !== (cpu.lo & SERVING);
       if (contended) yield* steps.wait(cpu, hi, lo, ticket);
       noteAcquired(cpu, hi, lo, contended);
+    },
+
+    *tryAcquire(cpu, hi, lo) {
+      yield* steps.tryTake(cpu, hi, lo);
+      if (cpu.ret === 0) return;
+      noteTried(cpu, hi, lo);
+      noteAcquired(cpu, hi, lo, false);
     },
 
     *release(cpu, hi, lo) {

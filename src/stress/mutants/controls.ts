@@ -14,6 +14,7 @@ import { makeTicketLock, ticketSteps } from '../../sync/ticket.ts';
 import type { Mutant } from '../mutant.ts';
 import { mutatedLock } from './mutated-lock.ts';
 import { NUMA_LOCK_CONTROLS } from './numa-locks.ts';
+import { QSPINLOCK_CONTROLS } from './qspinlock.ts';
 import { SEQUENCE_CONTROLS } from './sequences.ts';
 import { STAGE2_CONTROLS } from './stage2.ts';
 
@@ -64,5 +65,6 @@ export const CONTROLS: readonly Mutant[] = [
   }),
   ...SEQUENCE_CONTROLS,
   ...NUMA_LOCK_CONTROLS,
+  ...QSPINLOCK_CONTROLS,
   ...STAGE2_CONTROLS,
 ];

@@ -13,6 +13,9 @@ import { type MutatedLock, mutatedLock } from './mutated-lock.ts';
 const LOCKED = 1;
 const PENDING = 1 << 8;
 
+/** A handler waits for a lock while its program waits for another. */
+const NESTED = { parts: ['interrupt'], size: { cpus: 4, operations: 3 } } as const;
+
 /** Three CPUs: one owns, one is pending, one queues. */
 function mutated(mutant: Omit<MutatedLock, 'make'>, steps: Partial<QueuedSteps>): Mutant {
   const make = () => makeQueuedSpinlock({ ...queuedSteps, ...steps });
@@ -67,6 +70,17 @@ export const QSPINLOCK_MUTANTS: readonly Mutant[] = [
   ),
   mutated(
     {
+      id: 'M19',
+      name: 'qspin-idx-overflow',
+      change: 'one node per CPU; the nesting level beyond it wraps to the first node',
+      model: 'sc',
+      oracles: [EXCLUSION, DEADLOCK, LOST_UPDATE],
+      ...NESTED,
+    },
+    { nodeIndex: () => 0 },
+  ),
+  mutated(
+    {
       id: 'M20',
       name: 'qspin-set-locked-word',
       change: 'the locked byte is set by a store of the word',
@@ -93,5 +107,19 @@ export const QSPINLOCK_MUTANTS: readonly Mutant[] = [
         while (!cpu.set32(hi, lo, PENDING, Order.Relaxed)) yield;
       },
     },
+  ),
+];
+
+export const QSPINLOCK_CONTROLS: readonly Mutant[] = [
+  mutated(
+    {
+      id: 'C08',
+      name: 'qspin-one-node',
+      change: 'one node per CPU; the nesting level beyond it spins without',
+      model: 'sc',
+      oracles: [],
+      ...NESTED,
+    },
+    { nodeIndex: (depth) => (depth === 0 ? 0 : -1) },
   ),
 ];

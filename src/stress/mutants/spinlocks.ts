@@ -110,4 +110,21 @@ export const SPINLOCK_MUTANTS: readonly Mutant[] = [
       init: (boot, physical) => boot.write32(physical, 0, NEAR_WRAP),
     }),
   }),
+  mutatedLock({
+    id: 'M08',
+    name: 'ticket-trylock-inc',
+    change: 'trylock takes a ticket whatever the word says, and leaves it when it is not served',
+    model: 'sc',
+    oracles: [DEADLOCK],
+    parts: ['write', 'try'],
+    size: { cpus: 2, operations: 2 },
+    make: () =>
+      makeTicketLock({
+        ...ticketSteps,
+        *tryTake(cpu, hi, lo) {
+          while (!cpu.add32(hi, lo, 0x10000, Order.SequentiallyConsistent)) yield;
+          cpu.ret = cpu.lo >>> 16 === (cpu.lo & 0xffff) ? 1 : 0;
+        },
+      }),
+  }),
 ];

@@ -89,10 +89,9 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
 }
 
 function partsOf(lock: Lock): readonly LockPart[] {
-  const parts: LockPart[] = ['write'];
-  if ('acquireRead' in lock) parts.push('read');
+  const parts: LockPart[] = ['write', 'acquireRead' in lock ? 'read' : 'nested'];
   if ('tryAcquire' in lock) parts.push('try');
-  return parts.length > 1 ? parts : ['write', 'nested'];
+  return parts;
 }
 
 function bootLocks(memory: BootMemory, lock: Lock): StressImage {

@@ -66,7 +66,19 @@ describe('every step is reached', () => {
 
   it('tas', () => expectAllReached(testAndSetSteps, makeTestAndSetLock, spin));
   it('ttas', () => expectAllReached(testAndTestAndSetSteps, makeTestAndTestAndSetLock, spin));
-  it('ticket', () => expectAllReached(ticketSteps, makeTicketLock, spin));
+  it('ticket', () => {
+    const make = (steps: typeof ticketSteps): Lock => {
+      const lock = makeTicketLock(steps);
+      return {
+        ...lock,
+        *acquire(cpu, hi, lo) {
+          yield* lock.tryAcquire(cpu, hi, lo);
+          if (cpu.ret === 0) yield* lock.acquire(cpu, hi, lo);
+        },
+      };
+    };
+    expectAllReached(ticketSteps, make, spin);
+  });
   it('mcs', () => expectAllReached(mcsSteps, makeMcsLock, spin));
   it('anderson', () => expectAllReached(andersonSteps, makeAndersonLock, spin));
   it('k42', () => expectAllReached(k42Steps, makeK42Lock, spin));
