@@ -4,10 +4,27 @@
  * (test/reports/mutants.md).
  */
 
+import type { Lock } from '../sync/lock.ts';
 import type { StressTarget } from './target.ts';
 
 /** Weakest model that shows it; `performance`: the measured side only. */
 export type MutantModel = 'sc' | 'tso' | 'needs armv8' | 'lkmm only' | 'performance';
+
+/** Everybody thinks up to so long, asks for the one lock, holds it so long, and again. */
+export interface Load {
+  readonly cpus: number;
+  readonly rounds: number;
+  readonly thinkNs: number;
+  readonly sectionNs: number;
+}
+
+/** What a mutant of performance is told by: a figure of it and of the lock that it was made of. */
+export interface Measured {
+  readonly figure: 'lines per hand-over' | 'longest bypass';
+  readonly load: Load;
+  mutated(): Lock;
+  original(): Lock;
+}
 
 export interface Mutant {
   readonly id: string;
@@ -19,5 +36,7 @@ export interface Mutant {
   readonly oracles: readonly string[];
   /** Why it is listed and not run ("not here yet"). */
   readonly notHere?: string;
+  /** Of a mutant of performance. */
+  readonly measured?: Measured;
   make(): StressTarget;
 }

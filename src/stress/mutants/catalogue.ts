@@ -7,6 +7,7 @@ import type { Mutant } from '../mutant.ts';
 import { ABSENT_MUTANTS } from './absent.ts';
 import { CONTROLS } from './controls.ts';
 import { NUMA_LOCK_MUTANTS } from './numa-locks.ts';
+import { PERFORMANCE_MUTANTS } from './performance.ts';
 import { PROGRAM_MUTANTS } from './programs.ts';
 import { QSPINLOCK_MUTANTS } from './qspinlock.ts';
 import { QUEUE_LOCK_MUTANTS } from './queue-locks.ts';
@@ -28,6 +29,7 @@ const ALL: readonly Mutant[] = [
   ...STAGE2_MUTANTS,
   ...SLEEPING_LOCK_MUTANTS,
   ...NUMA_LOCK_MUTANTS,
+  ...PERFORMANCE_MUTANTS,
   ...ABSENT_MUTANTS,
 ];
 

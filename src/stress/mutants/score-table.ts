@@ -33,7 +33,8 @@ export function asMarkdown(scores: readonly MutantScore[]): string {
     '',
     'Written by `npm run mutants`. One step of a lock or protocol is replaced in each; schedules:',
     'median over seeds of the quickest strategy. Mutants that need Armv8 or the LKMM, and the',
-    'controls (C), must not be found under sc and tso.',
+    'controls (C), must not be found under sc and tso. Those of performance must not either; they',
+    'are found by a figure of the virtual engine, with each seed (schedules: seeds).',
     '',
     `| ${head.join(' | ')} |`,
     `|${head.map(() => '---').join('|')}|`,
@@ -77,7 +78,7 @@ function classesOf(scores: readonly MutantScore[]): ClassCount[] {
 function summaryOf(scores: readonly MutantScore[]): string[] {
   return classesOf(scores).map(({ name, total, right }) => {
     if (name === 'not run') return `not run: ${total}`;
-    const what = name === 'sc' || name === 'tso' ? 'killed' : 'silent';
+    const what = ['sc', 'tso', 'performance'].includes(name) ? 'killed' : 'silent';
     return `${name}: ${right} of ${total} ${what}`;
   });
 }

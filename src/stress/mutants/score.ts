@@ -13,6 +13,7 @@ import type { Strategy } from '../../engine/explore/strategy.ts';
 import type { Mutant } from '../mutant.ts';
 import { observeExplorer } from '../oracles/all.ts';
 import { type OpenTarget, openTarget } from '../run-target.ts';
+import { measure } from './score-performance.ts';
 import { STRATEGIES, stepLimitOf, strategyOptions } from './score-strategies.ts';
 
 /** Of a strategy that found the mutant with most of its seeds. */
@@ -61,13 +62,20 @@ export function scoreMutant(mutant: Mutant): MutantScore {
     const none = { kills: [], said: mutant.notHere, schedules: 0, seconds: 0 };
     return { ...facts, ...none, verdict: 'not run', right: true };
   }
-  const score = oracles.length > 0 ? hunt(mutant) : listen(mutant);
+  const score = scoreOf(mutant);
   const seconds = (performance.now() - startMs) / 1000;
   const right = score.verdict === 'killed' || score.verdict === 'silent';
   return { ...facts, ...score, seconds, right };
 }
 
-type Outcome = Pick<MutantScore, 'verdict' | 'kills' | 'said' | 'schedules'>;
+function scoreOf(mutant: Mutant): Outcome {
+  if (mutant.oracles.length > 0) return hunt(mutant);
+  const silent = listen(mutant);
+  if (mutant.measured === undefined || silent.verdict === 'alarm') return silent;
+  return measure(mutant.measured, SEEDS, silent.schedules);
+}
+
+export type Outcome = Pick<MutantScore, 'verdict' | 'kills' | 'said' | 'schedules'>;
 
 function hunt(mutant: Mutant): Outcome {
   const model: MemoryModel = mutant.model === 'tso' ? 'tso' : 'sc';

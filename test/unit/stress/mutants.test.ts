@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { runSchedule } from '../../../src/engine/explore/run-schedule.ts';
 import type { Mutant } from '../../../src/stress/mutant.ts';
 import { CONTROLS, MUTANTS } from '../../../src/stress/mutants/catalogue.ts';
+import { measure } from '../../../src/stress/mutants/score-performance.ts';
 import { STRATEGIES, strategyOptions } from '../../../src/stress/mutants/score-strategies.ts';
 import { ORACLE_NAMES, observeExplorer } from '../../../src/stress/oracles/all.ts';
 import { openTarget } from '../../../src/stress/run-target.ts';
@@ -48,6 +49,14 @@ describe('mutants', () => {
       expect(firstFinding(mutant, SILENT_SCHEDULES)).toBe('');
     },
   );
+
+  const measured = here.flatMap(({ id, name, measured }) =>
+    measured ? { id, name, measured } : [],
+  );
+
+  it.each(measured)('$id $name shows in its figure', ({ measured }) => {
+    expect(measure(measured, 1, 0).verdict).toBe('killed');
+  });
 
   it('have an id each, and expect oracles that exist', () => {
     const ids = [...MUTANTS, ...CONTROLS].map(({ id }) => id);
