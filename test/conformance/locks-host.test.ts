@@ -12,7 +12,7 @@ describeLocks(hostConformance, {
   ],
   seeds: 1,
   cpuCounts: [2, 4],
-  rounds: 300,
+  rounds: 100,
   ordered: false,
   masksInHandlers: true,
 });
