@@ -15,6 +15,8 @@ export interface SuiteOptions {
   readonly seeds: number;
   readonly cpuCounts: readonly number[];
   readonly rounds: number;
+  /** Real threads may miss each other: that somebody had to wait is then no promise. */
+  readonly mayMiss?: boolean;
   /** The engine can say who asked first. */
   readonly ordered: boolean;
   /** Interrupt handlers run with interrupts masked, as on hardware, so that they don't nest. */
@@ -39,6 +41,7 @@ export function describeLocks(engine: ConformanceEngine, given: SuiteOptions): v
           expect(outcome.word(Word.Count), `count, seed ${seed}`).toBe(cpuCount * rounds);
           contentions += outcome.counter(Counter.LockContentions);
         });
+        if (options.mayMiss === true) return;
         expect(contentions, 'acquisitions that had to wait').toBeGreaterThan(0);
       });
 
