@@ -12,7 +12,7 @@ import {
   PERM_READ,
   PERM_WRITE,
 } from '../../translation/descriptors.ts';
-import { WalkResult } from '../virtual/walker.ts';
+import { WalkResult } from '../../translation/walker.ts';
 import { KIND_OF, Op } from './attempts.ts';
 import { ExploreCpuMemory } from './cpu-memory.ts';
 import { Phase } from './cpu-row.ts';

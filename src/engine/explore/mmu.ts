@@ -21,8 +21,8 @@ import {
 import { Tlb } from '../../translation/tlb.ts';
 import { TlbiMatch } from '../../translation/tlbi-match.ts';
 import { WalkCache } from '../../translation/walk-cache.ts';
-import type { StageRoot, WalkPort } from '../virtual/walk-port.ts';
-import { Walker } from '../virtual/walker.ts';
+import type { StageRoot, WalkPort } from '../../translation/walk-port.ts';
+import { Walker } from '../../translation/walker.ts';
 import type { ExploreMemory } from './explore-memory.ts';
 
 const TLB_ENTRIES = 64;

@@ -23,8 +23,8 @@ import {
 import { Tlb } from '../../translation/tlb.ts';
 import { TlbiMatch } from '../../translation/tlbi-match.ts';
 import { WalkCache } from '../../translation/walk-cache.ts';
+import type { StageRoot } from '../../translation/walk-port.ts';
 import type { TranslationSetup } from '../virtual/spec.ts';
-import type { StageRoot } from '../virtual/walk-port.ts';
 import type { HostMemory } from './host-memory.ts';
 import { HostWalk } from './host-walk.ts';
 

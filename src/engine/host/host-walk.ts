@@ -33,7 +33,7 @@ import {
 import { S1_READ_ONLY, s1IsGlobal, s1Permissions } from '../../translation/stage1-descriptors.ts';
 import { combinePermissions, s2Permissions } from '../../translation/stage2-descriptors.ts';
 import type { WalkCache } from '../../translation/walk-cache.ts';
-import type { StageRoot } from '../virtual/walk-port.ts';
+import type { StageRoot } from '../../translation/walk-port.ts';
 import type { HostMemory } from './host-memory.ts';
 
 export class HostWalk {

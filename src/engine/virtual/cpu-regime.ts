@@ -15,10 +15,10 @@ import {
   stage2StartLevel,
   startLevel,
 } from '../../translation/granule.ts';
+import type { StageRoot } from '../../translation/walk-port.ts';
 import { CachedCpu } from './cpu-cache.ts';
 import type { CpuEnvironment } from './cpu-core.ts';
 import { Phase } from './cpu-state.ts';
-import type { StageRoot } from './walk-port.ts';
 
 /** The zone of memory without bytes. */
 export const EMPTY_ZONE = new Int32Array(0);

@@ -17,11 +17,11 @@ import {
 } from '../../translation/descriptors.ts';
 import type { Tlb } from '../../translation/tlb.ts';
 import type { WalkCache } from '../../translation/walk-cache.ts';
+import { Walker, WalkResult } from '../../translation/walker.ts';
 import type { CpuEnvironment } from './cpu-core.ts';
 import { EMPTY_ZONE, NO_PAGE_HI, RegimeCpu } from './cpu-regime.ts';
 import { Phase, WaitFor } from './cpu-state.ts';
 import { makeTranslationArrays } from './translation-arrays.ts';
-import { Walker, WalkResult } from './walker.ts';
 
 // Pages used lately: a direct-mapped copy of L1 TLB entries cut to 4 KiB, eight words a slot.
 const SLOT_MASK = 63;

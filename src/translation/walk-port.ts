@@ -1,6 +1,6 @@
 /** What the page-table walker needs of its CPU, and the roots that it starts from. */
 
-import type { Granule } from '../../translation/granule.ts';
+import type { Granule } from './granule.ts';
 
 /** What the walker needs of its CPU. */
 export interface WalkPort {

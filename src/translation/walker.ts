@@ -10,7 +10,7 @@
  * for stage 1, the access flag alone for stage 2 (KVM sets VTCR_EL2.HA and not HD).
  */
 
-import { FaultKind } from '../../cpu/operations.ts';
+import { FaultKind } from '../cpu/operations.ts';
 import {
   hasAccessFlag,
   isBlockOrPage,
@@ -23,17 +23,11 @@ import {
   PERM_READ,
   PERM_WRITE,
   PTE_AF,
-} from '../../translation/descriptors.ts';
-import {
-  levelShift,
-  sizeMaskHi,
-  sizeMaskLo,
-  startIndex,
-  tableIndex,
-} from '../../translation/granule.ts';
-import { S1_READ_ONLY, s1IsGlobal, s1Permissions } from '../../translation/stage1-descriptors.ts';
-import { combinePermissions, s2Permissions } from '../../translation/stage2-descriptors.ts';
-import type { WalkCache } from '../../translation/walk-cache.ts';
+} from './descriptors.ts';
+import { levelShift, sizeMaskHi, sizeMaskLo, startIndex, tableIndex } from './granule.ts';
+import { S1_READ_ONLY, s1IsGlobal, s1Permissions } from './stage1-descriptors.ts';
+import { combinePermissions, s2Permissions } from './stage2-descriptors.ts';
+import type { WalkCache } from './walk-cache.ts';
 import type { StageRoot, WalkPort } from './walk-port.ts';
 
 /** What a walk came to. */
