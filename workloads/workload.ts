@@ -9,9 +9,12 @@
 
 import type { Parameter, Parameters } from '../src/base/parameters.ts';
 import type { Cpu, Program } from '../src/cpu/cpu.ts';
+import type { FamilyName } from '../src/kernel/family.ts';
+import type { KernelTextImage } from '../src/kernel/text/image.ts';
 import type { Machine } from '../src/machine/machine.ts';
 import type { BootMemory } from '../src/memory/boot.ts';
 import type { Lock } from '../src/sync/lock.ts';
+import type { KernelMap } from '../src/translation/boot-tables.ts';
 
 /** Which CPUs take part and what each does; decided before boot. */
 export interface Placement {
@@ -29,6 +32,17 @@ export interface WorkloadContext {
   /** Workload parameters and kernel options, resolved; sizes in bytes, times in ps. */
   readonly parameters: Parameters;
   readonly seed: number;
+}
+
+/** The kernel as a workload finds it when it boots. */
+export interface BootedKernel {
+  /** The kernel's half of the address space: boot functions map into it. */
+  readonly map: KernelMap;
+  /**
+   * The kernel's own text; null unless the workload reads the family 'text'. What programs need of
+   * it goes into the workload's image.
+   */
+  readonly text: KernelTextImage | null;
 }
 
 /** Plain data. */
@@ -94,8 +108,8 @@ export interface Workload {
   /** Where the workload and its defaults come from. */
   readonly source: string;
   readonly parameters: readonly Parameter[];
-  /** Kernel options that this workload reads: 'stage2', 'mm', or none. */
-  readonly kernelOptions: readonly ('stage2' | 'mm')[];
+  /** Families of kernel options that this workload reads. */
+  readonly kernelOptions: readonly FamilyName[];
   /** Kernel options that this workload sets unless told, as the user would write them. */
   readonly kernelDefaults?: Readonly<Record<string, string>>;
   /** What the seed moves, one line each. */
@@ -130,7 +144,7 @@ export interface Workload {
   withLock?(file: string, lock: Lock): Workload;
   /** Completed operations (Cpu.mark) to expect of a run, for progress and time estimates. */
   operations?(context: WorkloadContext): number;
-  boot(boot: BootMemory, context: WorkloadContext): Image;
+  boot(boot: BootMemory, context: WorkloadContext, kernel: BootedKernel): Image;
   /** The program of one CPU of the placement; null: the CPU stays idle from the start. */
   program(cpu: Cpu, image: Image, context: WorkloadContext): Program | null;
   /** The workload's own printed words after the run. */

@@ -15,7 +15,7 @@ import type { Machine } from '../machine/machine.ts';
 import { BootMemory, type NamedMemory } from '../memory/boot.ts';
 import { toLinear } from '../memory/physical-address.ts';
 import { PhysicalMemory, type PhysicalMemoryBuffers } from '../memory/physical-memory.ts';
-import { createCpuRoots, createLinearMap } from '../translation/boot-tables.ts';
+import { createCpuRoots, createLinearMap, type KernelMap } from '../translation/boot-tables.ts';
 import { GRANULE_4K } from '../translation/granule.ts';
 
 /** Plain data: crosses threads as it is. */
@@ -70,7 +70,12 @@ export function bootSeed(workload: Workload, context: WorkloadContext): BootedMa
   }
   const kernel = createLinearMap(boot, boot.nearestNodeWithMemory(0), GRANULE_4K);
   const userRoots = createCpuRoots(boot, GRANULE_4K).map((table) => table.root);
-  const image = workload.boot(boot, context);
+  const map: KernelMap = {
+    table: kernel,
+    roots: Array.from(machine.nodeOfCpu, () => kernel.root),
+  };
+  const text = null;
+  const image = workload.boot(boot, context, { map, text });
   const guest = workload.guestTranslation?.(context);
   return {
     memory: buffers,
@@ -79,7 +84,7 @@ export function bootSeed(workload: Workload, context: WorkloadContext): BootedMa
     perCpuHi,
     perCpuLo,
     translation: {
-      kernelRoots: Array.from(machine.nodeOfCpu, () => kernel.root),
+      kernelRoots: map.roots,
       userRoots,
       hostGranuleShift: GRANULE_4K.shift,
       guestGranuleShift: guest?.guestGranuleShift ?? GRANULE_4K.shift,

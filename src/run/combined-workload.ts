@@ -5,6 +5,7 @@
  */
 
 import {
+  type BootedKernel,
   type GuestTranslation,
   type Image,
   phasesOf,
@@ -82,7 +83,7 @@ export function combineParts(
       const each = parts.map(({ workload, context }) => workload.operations?.(context) ?? 0);
       return each.includes(0) ? 0 : each.reduce((total, count) => total + count, 0);
     },
-    boot: (boot, context) => bootParts(boot, parts, context.seed),
+    boot: (boot, context, kernel) => bootParts(boot, parts, context.seed, kernel),
     program: (cpu, image, context) => programOf(cpu, image as Images, parts, context.seed),
     report: (facts, image, context) => reportParts(facts, image as Images, parts, context.seed),
   };
@@ -101,11 +102,16 @@ function commonGuestTranslation(parts: readonly Part[]): GuestTranslation {
 }
 
 /** Parts boot one after the other; each takes an equal share of what the earlier ones left. */
-function bootParts(boot: BootMemory, parts: readonly Part[], seed: number): Images {
+function bootParts(
+  boot: BootMemory,
+  parts: readonly Part[],
+  seed: number,
+  kernel: BootedKernel,
+): Images {
   return parts.map((part, index) => {
     const context = { ...part.context, seed };
     return boot.withShare(parts.length - index, `${part.label}:`, (own) =>
-      part.workload.boot(own, context),
+      part.workload.boot(own, context, kernel),
     );
   });
 }

@@ -54,6 +54,14 @@ export interface TranslationTable {
   readonly inputBits: number;
 }
 
+/** The kernel's half of the address space at time 0. */
+export interface KernelMap {
+  /** swapper_pg_dir: the linear map, and whatever boot functions map besides. */
+  readonly table: TranslationTable;
+  /** TTBR1 of each CPU at time 0, a physical address. A boot function may give a CPU another. */
+  readonly roots: Address[];
+}
+
 export interface Mapping {
   /** First input address (VA or IPA) and first output address; equal offsets inside a page. */
   readonly input: Address;

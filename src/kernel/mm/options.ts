@@ -4,6 +4,7 @@
  */
 
 import type { Parameter, Parameters } from '../../base/parameters.ts';
+import type { KernelFamily, Runs } from '../family.ts';
 
 /** Resolved options; plain data. */
 export interface MmOptions {
@@ -48,15 +49,22 @@ export const MM_PARAMETERS: readonly Parameter[] = [
   },
 ];
 
-/** What `--like VERSION` sets. */
-export function mmPreset(version: string): Readonly<Record<string, string>> {
-  const hasVmaLock = !['v5.17', 'v6.0', 'v6.2'].includes(version);
-  const hasTuning = version === 'v6.13';
-  return {
-    mmapLock: hasVmaLock ? 'per-vma' : 'rwsem',
-    pageLists: hasTuning ? 'auto' : 'fixed',
-  };
-}
+const BEFORE_VMA_LOCKS: Runs = { mmapLock: ['rwsem'], pageLists: ['fixed'] };
+
+export const MM_FAMILY: KernelFamily = {
+  name: 'mm',
+  parameters: MM_PARAMETERS,
+  versions: {
+    'v5.17': BEFORE_VMA_LOCKS,
+    'v6.0': BEFORE_VMA_LOCKS,
+    'v6.2': BEFORE_VMA_LOCKS,
+    // CONFIG_PER_VMA_LOCK may be off.
+    'v6.5': { mmapLock: ['per-vma', 'rwsem'], pageLists: ['fixed'] },
+    'v6.13': { mmapLock: ['per-vma', 'rwsem'], pageLists: ['auto'] },
+  },
+  decide: () => ({}),
+  check: () => {},
+};
 
 export function resolveMmOptions(parameters: Parameters): MmOptions {
   const text = (name: string): string => {

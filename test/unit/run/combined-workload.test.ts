@@ -7,6 +7,7 @@ import { PhysicalMemory } from '../../../src/memory/physical-memory.ts';
 import { combineParts } from '../../../src/run/combined-workload.ts';
 import type { ProfilePart } from '../../../src/run/task.ts';
 import { phasesOf, type Workload } from '../../../workloads/workload.ts';
+import { bootKernel } from '../../support/boot-kernel.ts';
 import { makeTestMachine } from '../../support/test-machine.ts';
 
 const machine = makeTestMachine({ cpuCount: 4, nodeCount: 2 });
@@ -64,7 +65,7 @@ const context = { machine, placement, parameters: {}, seed: 9 };
 function boot(): { readonly image: unknown; readonly memory: BootMemory } {
   const buffers = PhysicalMemory.allocate(machine.memoryBytesOfNode, 1 << 20);
   const memory = new BootMemory(machine, new PhysicalMemory(buffers));
-  return { image: combined.boot(memory, context), memory };
+  return { image: combined.boot(memory, context, bootKernel(memory)), memory };
 }
 
 describe('a combined workload', () => {

@@ -20,6 +20,7 @@ import type {
   WorkloadContext,
 } from '../../../workloads/workload.ts';
 import { phasesOf } from '../../../workloads/workload.ts';
+import { bootKernel } from '../../support/boot-kernel.ts';
 import type { StepCpu, Translation } from '../../support/step-cpu.ts';
 import { StepEngine, type StepHooks } from '../../support/step-engine.ts';
 import { makeTestMachine } from '../../support/test-machine.ts';
@@ -68,7 +69,7 @@ export function runOnStepEngine(workload: Workload, options: HarnessOptions = {}
     translateHost,
     ...options.hooks,
   });
-  const image = structuredClone(workload.boot(engine.boot, context));
+  const image = structuredClone(workload.boot(engine.boot, context, bootKernel(engine.boot)));
   engine.run(
     engine.cpus.map((cpu) => {
       if (!context.placement.cpus.includes(cpu.id)) return null;

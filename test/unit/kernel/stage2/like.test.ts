@@ -4,15 +4,16 @@
  */
 
 import { describe, expect, it } from 'vitest';
+import type { Parameters } from '../../../../src/base/parameters.ts';
 import { resolveParameters } from '../../../../src/base/parse-parameters.ts';
 import {
   checkLike,
-  checkStage2Options,
   LIKE_VERSIONS,
   likePreset,
   whatIfLabel,
   whatIfOf,
 } from '../../../../src/kernel/like.ts';
+import { checkStage2Options, STAGE2_FAMILY } from '../../../../src/kernel/stage2/family.ts';
 import {
   MMU_LOCKS,
   resolveStage2Options,
@@ -36,20 +37,29 @@ function optionsOf(machine: Machine, words: Readonly<Record<string, string>>): S
   return resolveStage2Options(values, machine);
 }
 
+const presetOf = (version: string, machine: Machine) =>
+  likePreset([STAGE2_FAMILY], version, machine);
+
+const whatIfOfStage2 = (options: Stage2Options, machine: Machine) =>
+  whatIfOf([STAGE2_FAMILY], options as unknown as Parameters, machine);
+
+const checkStage2Like = (version: string, options: Stage2Options, machine: Machine) =>
+  checkLike([STAGE2_FAMILY], version, options as unknown as Parameters, machine);
+
 describe('kernel versions', () => {
   it.each(LIKE_VERSIONS)('%s is no what-if, on old and new CPUs', (version) => {
     for (const machine of [NEW, OLD]) {
-      const options = optionsOf(machine, likePreset(version, machine));
-      expect(whatIfOf(options, machine)).toBeNull();
+      const options = optionsOf(machine, presetOf(version, machine));
+      expect(whatIfOfStage2(options, machine)).toBeNull();
       checkStage2Options(options, machine);
-      checkLike(version, options, machine);
+      checkStage2Like(version, options, machine);
     }
   });
 
   it('defaults are the newest kernel', () => {
     for (const machine of [NEW, OLD]) {
-      expect(whatIfOf(optionsOf(machine, {}), machine)).toBeNull();
-      checkLike('v6.13', optionsOf(machine, {}), machine);
+      expect(whatIfOfStage2(optionsOf(machine, {}), machine)).toBeNull();
+      checkStage2Like('v6.13', optionsOf(machine, {}), machine);
     }
     expect(optionsOf(OLD, {}).unmapFlush).toBe('per-pte');
     expect(optionsOf(NEW, {}).unmapFlush).toBe('range');
@@ -57,24 +67,29 @@ describe('kernel versions', () => {
   });
 
   it('v6.0 shares the lock only for write-permission faults and broadcasts', () => {
-    const preset = likePreset('v6.0', OLD);
+    const preset = presetOf('v6.0', OLD);
     expect(preset['faults']).toBe('relax-shared');
     expect(preset['relaxTlbi']).toBe('broadcast');
-    expect(likePreset('v5.17', OLD)['mmuLock']).toBe('spinlock');
+    expect(presetOf('v5.17', OLD)['mmuLock']).toBe('spinlock');
   });
 
   it('labels what no kernel runs with the nearest one', () => {
-    const whatIf = whatIfOf(optionsOf(OLD, { mmapLock: 'none' }), OLD)!;
+    const whatIf = whatIfOfStage2(optionsOf(OLD, { mmapLock: 'none' }), OLD)!;
     expect(whatIf).toEqual({ options: ['mmapLock=none'], nearest: 'v6.13' });
     expect(whatIfLabel(whatIf)).toBe('what-if: mmapLock=none (nearest kernel: v6.13)');
-    const older = whatIfOf(optionsOf(OLD, { relaxTlbi: 'broadcast', zap: 'deferred-root' }), OLD)!;
+    const older = whatIfOfStage2(
+      optionsOf(OLD, { relaxTlbi: 'broadcast', zap: 'deferred-root' }),
+      OLD,
+    )!;
     expect(older).toEqual({ options: ['zap=deferred-root'], nearest: 'v6.2' });
   });
 
   it('refuses a what-if with --like, naming what the kernel has', () => {
-    const options = optionsOf(OLD, { ...likePreset('v6.0', OLD), faults: 'parallel' });
-    expect(() => checkLike('v6.0', options, OLD)).toThrow(/faults=parallel.*faults=relax-shared/);
-    expect(() => checkLike('v7', options, OLD)).toThrow(/v5\.17.*v6\.13/);
+    const options = optionsOf(OLD, { ...presetOf('v6.0', OLD), faults: 'parallel' });
+    expect(() => checkStage2Like('v6.0', options, OLD)).toThrow(
+      /faults=parallel.*faults=relax-shared/,
+    );
+    expect(() => checkStage2Like('v7', options, OLD)).toThrow(/v5\.17.*v6\.13/);
   });
 
   it.each([
