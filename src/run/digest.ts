@@ -1,7 +1,8 @@
 /**
  * The digest of one seed: SHA-256 over everything that the emulated machine did, and nothing about
- * how it was computed (ER-G1, ER-G2). In order: each CPU's number, final clock and counters; merged
- * histograms; the memory with contents of each node; each CPU's rolling hash of its grants.
+ * how it was computed (ER-G1, ER-G2). In order: each CPU's number, final clock and those counters
+ * that moved; merged histograms; the memory with contents of each node; each CPU's rolling hash of
+ * its grants. A counter or metric that is new and stays at zero leaves old digests as they are.
  */
 
 import { createHash } from 'node:crypto';
@@ -40,7 +41,11 @@ export function digestOf(
     before = cpu.id;
     integer(cpu.id);
     integer(cpu.clockPs);
-    cpu.counters.forEach(integer);
+    cpu.counters.forEach((count, counter) => {
+      if (count === 0) return;
+      integer(counter);
+      integer(count);
+    });
   }
   foldHistograms(merged, word);
   flush();
