@@ -65,15 +65,30 @@ export function bootSrcu(
   return srcuAt(name, toLinear(boot.allocateNamed(name, node, SRCU_BYTES)), slot, cpus);
 }
 
-function countersLo(cpu: Cpu, domain: SrcuDomain, owner: number): number {
+export interface SrcuSteps {
+  /** Counts this CPU in, before anything of its section. */
+  countReader(cpu: Cpu, domain: SrcuDomain, index: number): Program;
+  /** Before the flip: readers of an earlier time who came late are still under this index. */
+  waitForLate(cpu: Cpu, domain: SrcuDomain, index: number): Program;
+}
+
+export const srcuSteps: SrcuSteps = {
+  *countReader(cpu, domain, index) {
+    while (!srcuCountReader(cpu, domain, index)) yield;
+  },
+  waitForLate: waitForReaders,
+};
+
+/** Where a CPU counts, for a domain: entries, then exits, by index. */
+export function srcuCountersLo(cpu: Cpu, domain: SrcuDomain, owner: number): number {
   return wordOf(cpu, owner, RcuCpu.Srcu + domain.slot * 64);
 }
 
 /** srcu_read_lock: ret = the index that srcuReadUnlock wants back. */
-export function* srcuReadLock(cpu: Cpu, domain: SrcuDomain): Program {
+export function* srcuReadLock(cpu: Cpu, domain: SrcuDomain, steps: SrcuSteps = srcuSteps): Program {
   while (!srcuReadIndex(cpu, domain)) yield;
   const index = cpu.ret;
-  while (!srcuCountReader(cpu, domain, index)) yield;
+  yield* steps.countReader(cpu, domain, index);
   cpu.ret = index;
 }
 
@@ -87,19 +102,23 @@ export function srcuReadIndex(cpu: Cpu, domain: SrcuDomain): boolean {
 /** The second one: counts this CPU in. */
 export function srcuCountReader(cpu: Cpu, domain: SrcuDomain, index: number): boolean {
   const own = cpu.perCpuHi(cpu.id);
-  const entries = countersLo(cpu, domain, cpu.id) + ENTRIES + index * 4;
+  const entries = srcuCountersLo(cpu, domain, cpu.id) + ENTRIES + index * 4;
   return cpu.add32(own, entries, 1, Order.SequentiallyConsistent);
 }
 
 /** srcu_read_unlock. */
 export function srcuReadUnlock(cpu: Cpu, domain: SrcuDomain, index: number): boolean {
   const own = cpu.perCpuHi(cpu.id);
-  const exits = countersLo(cpu, domain, cpu.id) + EXITS + index * 4;
+  const exits = srcuCountersLo(cpu, domain, cpu.id) + EXITS + index * 4;
   return cpu.add32(own, exits, 1, Order.SequentiallyConsistent);
 }
 
 /** synchronize_srcu: returns when every section that exists now has ended; RCU-idle meanwhile. */
-export function* synchronizeSrcu(cpu: Cpu, domain: SrcuDomain): Program {
+export function* synchronizeSrcu(
+  cpu: Cpu,
+  domain: SrcuDomain,
+  steps: SrcuSteps = srcuSteps,
+): Program {
   yield* refuseInSection(cpu, domain);
   while (!rcuIsWatching(cpu)) yield;
   const wasWatching = cpu.ret === 1;
@@ -107,8 +126,7 @@ export function* synchronizeSrcu(cpu: Cpu, domain: SrcuDomain): Program {
   yield* lockUpdaters(cpu, domain);
   while (!cpu.load32(domain.hi, domain.lo + Domain.Index, Order.Relaxed)) yield;
   const index = cpu.lo & 1;
-  // Readers of an earlier flip that came late still count under the other index.
-  yield* waitForReaders(cpu, domain, index ^ 1);
+  yield* steps.waitForLate(cpu, domain, index ^ 1);
   yield* flip(cpu, domain, index ^ 1);
   yield* waitForReaders(cpu, domain, index);
   while (!cpu.store32(domain.hi, domain.lo + Domain.Updater, 0, Order.Release)) yield;
@@ -117,7 +135,7 @@ export function* synchronizeSrcu(cpu: Cpu, domain: SrcuDomain): Program {
 
 function* refuseInSection(cpu: Cpu, domain: SrcuDomain): Program {
   const own = cpu.perCpuHi(cpu.id);
-  const counters = countersLo(cpu, domain, cpu.id);
+  const counters = srcuCountersLo(cpu, domain, cpu.id);
   for (let index = 0; index < 2; index++) {
     while (!cpu.load32(own, counters + ENTRIES + index * 4, Order.Relaxed)) yield;
     const entries = cpu.lo;
@@ -153,7 +171,7 @@ function* flip(cpu: Cpu, domain: SrcuDomain, index: number): Program {
 function* waitForReaders(cpu: Cpu, domain: SrcuDomain, index: number): Program {
   for (const other of domain.cpus) {
     const hi = cpu.perCpuHi(other);
-    const counters = countersLo(cpu, domain, other);
+    const counters = srcuCountersLo(cpu, domain, other);
     const exits = counters + EXITS + index * 4;
     for (;;) {
       // Exits first: an exit seen late can only make the two look equal if they are.

@@ -49,7 +49,8 @@ export function bootPteTables(boot: BootMemory, node: number, count: number): Pt
   return { hi, lo, count, descriptorsHi: descriptors.hi, descriptorsLo: descriptors.lo };
 }
 
-function descriptorLo(image: PteTablesImage, tableLo: number): number {
+/** Address (low half) of a table's descriptor, which is freed with the table. */
+export function descriptorLo(image: PteTablesImage, tableLo: number): number {
   const index = ((tableLo - image.lo) >>> 0) / PAGE_BYTES;
   assert(Number.isInteger(index) && index < image.count, `no table page at ${tableLo}`);
   return (image.descriptorsLo + index * DESCRIPTOR_BYTES) | 0;

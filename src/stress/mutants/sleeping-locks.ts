@@ -1,14 +1,19 @@
-/** Mutants of locks that sleep: mutex and futex. And of Dekker's algorithm. */
+/**
+ * Mutants of what sleeps: mutex, futex, wait queue (M51, M52: not in the published table). And of
+ * Dekker's algorithm.
+ */
 
 import { Fence, Order } from '../../cpu/operations.ts';
 import { dekkerSteps, makeDekkerLock } from '../../sync/dekker.ts';
 import { futexSteps, futexWait } from '../../sync/futex.ts';
 import { futexMutexSteps, makeFutexMutex } from '../../sync/futex-mutex.ts';
 import { clearMutexOwner, makeMutex, mutexSteps, wakeMutexWaiter } from '../../sync/mutex.ts';
+import { waitQueueSteps } from '../../sync/wait-queue.ts';
 import type { Mutant } from '../mutant.ts';
 import { EXCLUSION } from '../oracles/exclusion.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { DEADLOCK, LOST_WAKE_UP } from '../oracles/stall.ts';
+import { waitQueueTarget } from '../targets/wait-queue-target.ts';
 import { mutatedLock } from './mutated-lock.ts';
 
 /** The word of a futex mutex that says that somebody may sleep. */
@@ -80,4 +85,36 @@ export const SLEEPING_LOCK_MUTANTS: readonly Mutant[] = [
           }),
       }),
   }),
+  {
+    id: 'M51',
+    name: 'wait-queue-no-look',
+    change: 'a waiter looks at its condition before it is queued, and not after',
+    model: 'sc',
+    oracles: [LOST_WAKE_UP, DEADLOCK],
+    make: () =>
+      waitQueueTarget(
+        {
+          ...waitQueueSteps,
+          *waitUntil(queue, cpu, hi, lo, exclusive, condition) {
+            yield* condition(cpu);
+            while (cpu.ret === 0) {
+              yield* queue.prepareToWait(cpu, hi, lo, exclusive);
+              yield* queue.sleep(cpu);
+              yield* condition(cpu);
+            }
+            yield* queue.finishWait(cpu, hi, lo);
+          },
+        },
+        'M51 wait-queue-no-look',
+      ),
+  },
+  {
+    id: 'M52',
+    name: 'wait-queue-no-mb',
+    change: 'a waker looks for waiters with no barrier after it has changed the condition',
+    model: 'tso',
+    oracles: [LOST_WAKE_UP, DEADLOCK],
+    make: () =>
+      waitQueueTarget({ ...waitQueueSteps, wakeFence: () => true }, 'M52 wait-queue-no-mb'),
+  },
 ];

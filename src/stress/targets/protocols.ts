@@ -4,8 +4,11 @@ import type { StressTarget } from '../target.ts';
 import { hazardTarget } from './hazard-target.ts';
 import { latchTarget } from './latch-target.ts';
 import { pageStackTarget } from './page-stack-target.ts';
+import { pteLockTarget } from './pte-lock-target.ts';
 import { rcuTarget } from './rcu-target.ts';
+import { rcuTreeTarget } from './rcu-tree-target.ts';
 import { seqlockTarget } from './seqcount-target.ts';
+import { srcuTarget } from './srcu-target.ts';
 import {
   collapseScene,
   lockDescendantsScene,
@@ -16,6 +19,7 @@ import {
   unmapScene,
 } from './stage2-scenes.ts';
 import { type Scene, stage2Target } from './stage2-target.ts';
+import { waitQueueTarget } from './wait-queue-target.ts';
 
 const SCENES: Readonly<Record<string, Scene>> = {
   'stage2-remap': remapScene,
@@ -29,6 +33,10 @@ const SCENES: Readonly<Record<string, Scene>> = {
 
 export const PROTOCOLS: Readonly<Record<string, () => StressTarget>> = {
   rcu: () => rcuTarget(),
+  'rcu-tree': () => rcuTreeTarget(),
+  srcu: () => srcuTarget(),
+  'wait-queue': () => waitQueueTarget(),
+  'pte-lock': () => pteLockTarget(),
   seqlock: () => seqlockTarget(),
   'seqcount-latch': () => latchTarget(),
   'hazard-pointers': () => hazardTarget(),
