@@ -24,6 +24,7 @@ import type {
   Condition,
   Exception,
   Fence,
+  InterruptLevel,
   Level,
   Order,
   Regime,
@@ -153,8 +154,11 @@ export interface Cpu {
    * own stage-1).
    */
   setVector(level: Level, handler: Handler): void;
-  /** Installs the program for an interrupt vector. */
-  setInterrupt(vector: number, handler: Handler): void;
+  /**
+   * Installs the program for an interrupt vector; without a level it is InterruptLevel.Hard. The
+   * timed engine knows that level alone: a handler is interrupted if it enables interrupts.
+   */
+  setInterrupt(vector: number, handler: Handler, level?: InterruptLevel): void;
   /** Valid in an exception handler. Exception.far* = faulting VA, hpfar* = faulting IPA (page). */
   readonly exception: Exception;
   /**

@@ -154,6 +154,30 @@ export interface Exception {
 }
 
 /** Kinds of checker events (Cpu.event). */
+/**
+ * Levels of interrupt vectors: a handler is interrupted by higher levels only. Masking holds back
+ * Soft and Hard; the others come through. Handlers of Soft run with interrupts as they were
+ * (softirqs), those above with interrupts masked.
+ */
+export const InterruptLevel = {
+  /** No handler runs. */
+  Task: 0,
+  Soft: 1,
+  Hard: 2,
+  Nmi: 3,
+  /** System error, machine check: inside an NMI, too. */
+  Error: 4,
+} as const;
+export type InterruptLevel = (typeof InterruptLevel)[keyof typeof InterruptLevel];
+
+export function comesThrough(
+  level: InterruptLevel,
+  running: InterruptLevel,
+  interruptsEnabled: boolean,
+): boolean {
+  return level > running && (interruptsEnabled || level >= InterruptLevel.Nmi);
+}
+
 export const EventKind = {
   LockAcquired: 0,
   LockReleased: 1,

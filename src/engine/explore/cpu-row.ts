@@ -3,7 +3,15 @@
  * that is announced, as the scheduler sees it, and whether it can be performed as things are.
  */
 
-import { conditionHolds, type Exception, Fence, Order, Regime } from '../../cpu/operations.ts';
+import {
+  comesThrough,
+  conditionHolds,
+  type Exception,
+  Fence,
+  InterruptLevel,
+  Order,
+  Regime,
+} from '../../cpu/operations.ts';
 import { LINEAR_MAP_HI } from '../../memory/physical-address.ts';
 import { BYTES_OF, KIND_OF, OPERATION_NAMES, Op } from './attempts.ts';
 import { StepKind } from './execution.ts';
@@ -54,7 +62,11 @@ export abstract class ExploreCpuRow {
 
   wakePending = false;
   interruptsEnabled = true;
+  /** Of the handler that runs. */
+  level: InterruptLevel = InterruptLevel.Task;
+  /** Vectors on their way, oldest first. */
   readonly vectors: number[] = [];
+  protected readonly levels = new Map<number, InterruptLevel>();
   /** TLBIs of this CPU that some receiver has not applied. */
   owed = 0;
   readonly buffer = new StoreBuffer();
@@ -88,11 +100,26 @@ export abstract class ExploreCpuRow {
     this.op = Op.None;
     this.walking = this.waits = this.skipRequested = this.skipNext = this.wakePending = false;
     this.interruptsEnabled = true;
+    this.level = InterruptLevel.Task;
     if (this.vectors.length > 0) this.vectors.length = 0;
     this.owed = 0;
     this.buffer.clear();
     this.lastUpdate = -1;
     this.marks = 0;
+  }
+
+  /** Which of `vectors` would be taken now: the highest level, then the oldest; -1 = none. */
+  dueVector(): number {
+    const { vectors, levels, level, interruptsEnabled } = this;
+    let best = -1;
+    let bestLevel: InterruptLevel = InterruptLevel.Task;
+    for (let i = 0; i < vectors.length; i++) {
+      const own = levels.get(vectors[i]!) ?? InterruptLevel.Hard;
+      if (own <= bestLevel || !comesThrough(own, level, interruptsEnabled)) continue;
+      best = i;
+      bestLevel = own;
+    }
+    return best;
   }
 
   /** The program is wrong, not the engine: one clear finding. */

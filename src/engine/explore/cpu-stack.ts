@@ -5,7 +5,7 @@
  */
 
 import type { Cpu, Handler, Program } from '../../cpu/cpu.ts';
-import { type Exception, type Level, Regime } from '../../cpu/operations.ts';
+import { type Exception, InterruptLevel, type Level, Regime } from '../../cpu/operations.ts';
 import { Op } from './attempts.ts';
 import { ExploreCpuRow, Phase } from './cpu-row.ts';
 import { StepKind } from './execution.ts';
@@ -16,6 +16,7 @@ interface Saved {
   readonly operands: readonly number[];
   readonly regime: Regime;
   readonly interrupts: boolean;
+  readonly level: InterruptLevel;
   readonly exception: Exception;
   readonly results: readonly [number, number, boolean, number];
   readonly isInterrupt: boolean;
@@ -46,6 +47,7 @@ export abstract class ExploreCpuStack extends ExploreCpuRow {
     this.depth = 0;
     this.exceptionVectors[0] = this.exceptionVectors[1] = this.exceptionVectors[2] = null;
     if (this.interruptHandlers.size > 0) this.interruptHandlers.clear();
+    if (this.levels.size > 0) this.levels.clear();
   }
 
   get finished(): boolean {
@@ -125,6 +127,7 @@ export abstract class ExploreCpuStack extends ExploreCpuRow {
     this.#saved[depth - 1] = null;
     this.regime = saved.regime;
     this.interruptsEnabled = saved.interrupts;
+    this.level = saved.level;
     this.exception = saved.exception;
     [this.hi, this.lo, this.ok, this.ret] = saved.results;
     this.switched();
@@ -160,6 +163,7 @@ export abstract class ExploreCpuStack extends ExploreCpuRow {
       operands: [this.aHi, this.aLo, this.x0, this.x1, this.x2, this.x3, this.order],
       regime: this.regime,
       interrupts: this.interruptsEnabled,
+      level: this.level,
       exception: this.exception,
       results: [this.hi, this.lo, this.ok, this.ret],
       isInterrupt,
@@ -172,13 +176,14 @@ export abstract class ExploreCpuStack extends ExploreCpuRow {
     this.#push(handler(this.self), saved);
   }
 
-  /** The Interrupt step: the oldest pending vector's handler runs to its first attempt. */
+  /** The Interrupt step: the handler of the vector that is due runs to its first attempt. */
   takeInterrupt(): number {
-    const vector = this.vectors.shift()!;
+    const [vector] = this.vectors.splice(this.dueVector(), 1) as [number];
     const handler = this.interruptHandlers.get(vector);
     if (handler === undefined) this.fault(`has no handler for interrupt ${vector}`);
     this.enter(handler!, true);
-    this.interruptsEnabled = false;
+    this.level = this.levels.get(vector) ?? InterruptLevel.Hard;
+    if (this.level > InterruptLevel.Soft) this.interruptsEnabled = false;
     this.run();
     return vector;
   }

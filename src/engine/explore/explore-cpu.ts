@@ -8,7 +8,7 @@
 
 import { RandomStream } from '../../base/random.ts';
 import type { Cpu, Handler } from '../../cpu/cpu.ts';
-import type { Level, Regime, Register, Scope, Tlbi } from '../../cpu/operations.ts';
+import type { InterruptLevel, Level, Regime, Register, Scope, Tlbi } from '../../cpu/operations.ts';
 import { Regime as RegimeOf } from '../../cpu/operations.ts';
 import { COUNTERS } from '../../metrics/definition.ts';
 import { Op } from './attempts.ts';
@@ -125,8 +125,9 @@ export class ExploreCpu extends ExploreCpuTranslation implements Cpu {
     this.exceptionVectors[level] = handler;
   }
 
-  setInterrupt(vector: number, handler: Handler): void {
+  setInterrupt(vector: number, handler: Handler, level?: InterruptLevel): void {
     this.interruptHandlers.set(vector, handler);
+    if (level !== undefined) this.levels.set(vector, level);
   }
 
   skipAttempt(): void {

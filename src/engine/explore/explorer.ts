@@ -365,10 +365,11 @@ export class Explorer implements Execution {
   updateInterrupt(id: number): void {
     const cpu = this.cpus[id]!;
     const agent = this.cpuCount * 3 + id;
-    const due = cpu.vectors.length > 0;
-    this.kind[agent] = due ? StepKind.Interrupt : StepKind.None;
-    this.lo[agent] = due ? cpu.vectors[0]! : 0;
-    this.setEnabled(agent, due && cpu.interruptsEnabled ? 1 : 0);
+    const pending = cpu.vectors.length > 0;
+    const due = pending ? cpu.dueVector() : -1;
+    this.kind[agent] = pending ? StepKind.Interrupt : StepKind.None;
+    this.lo[agent] = pending ? cpu.vectors[Math.max(due, 0)]! : 0;
+    this.setEnabled(agent, due >= 0 ? 1 : 0);
   }
 
   postWake(target: number): void {

@@ -10,7 +10,7 @@ import { assert } from '../../base/assert.ts';
 import { BugError, InterruptedError } from '../../base/errors.ts';
 import { RandomStream } from '../../base/random.ts';
 import type { Cpu, Handler, Program } from '../../cpu/cpu.ts';
-import { EventKind, type Regime } from '../../cpu/operations.ts';
+import { comesThrough, EventKind, InterruptLevel, type Regime } from '../../cpu/operations.ts';
 import { Counter } from '../../metrics/definition.ts';
 import { Abort, Block, Global, State, VECTORS } from './control.ts';
 import { EventLog } from './event-log.ts';
@@ -40,6 +40,7 @@ interface Saved {
   readonly results: readonly [number, number, boolean, number];
   readonly regime: Regime;
   readonly interruptsEnabled: boolean;
+  readonly level: InterruptLevel;
   readonly isInterrupt: boolean;
 }
 
@@ -47,6 +48,10 @@ export abstract class HostCpuCore extends HostMeasures {
   /** An interrupt was handled since idle() went to sleep. */
   protected idleInterrupted = false;
   protected interruptsEnabled = true;
+  /** Of the handler that runs. */
+  #level: InterruptLevel = InterruptLevel.Task;
+  /** Of vectors that are not Hard. */
+  readonly #levels = new Map<number, InterruptLevel>();
   /** The next attempt is performed without doing anything (skipAttempt). */
   protected skipNext = false;
   #skipRequested = false;
@@ -218,17 +223,17 @@ export abstract class HostCpuCore extends HostMeasures {
       results: [this.hi, this.lo, this.ok, this.ret] as const,
       regime: this.regime,
       interruptsEnabled: this.interruptsEnabled,
+      level: this.#level,
       isInterrupt,
     };
-    // PSTATE.I is set on entry; Linux unmasks at once for synchronous exceptions, not for IRQs.
-    if (isInterrupt) this.interruptsEnabled = false;
     this.setRegime(0);
     this.#push(handler(this.self), saved);
   }
 
-  #return({ results, regime, interruptsEnabled, isInterrupt }: Saved): void {
+  #return({ results, regime, interruptsEnabled, level, isInterrupt }: Saved): void {
     [this.hi, this.lo, this.ok, this.ret] = results;
     this.interruptsEnabled = interruptsEnabled;
+    this.#level = level;
     this.setRegime(regime);
     if (!isInterrupt) {
       this.skipNext = this.#skipRequested;
@@ -244,34 +249,52 @@ export abstract class HostCpuCore extends HostMeasures {
   }
 
   protected interruptDue(): boolean {
-    if (!this.interruptsEnabled || this.skipNext) return false;
-    return Atomics.load(this.words, this.block + Block.Pending) > 0;
+    if (this.skipNext) return false;
+    return Atomics.load(this.words, this.block + Block.Pending) > 0 && this.#dueVector() >= 0;
+  }
+
+  /** Of the pending vectors that are let through: the highest level, then the lowest number. */
+  #dueVector(): number {
+    if (this.#levels.size === 0 && !this.interruptsEnabled) return -1;
+    let best = -1;
+    let bestLevel: InterruptLevel = InterruptLevel.Task;
+    for (let vector = 0; vector < VECTORS; vector++) {
+      if (Atomics.load(this.words, this.block + Block.Vectors + vector) === 0) continue;
+      const level = this.#levelOf(vector);
+      if (level <= bestLevel || !comesThrough(level, this.#level, this.interruptsEnabled)) continue;
+      best = vector;
+      bestLevel = level;
+    }
+    return best;
+  }
+
+  #levelOf(vector: number): InterruptLevel {
+    return this.#levels.get(vector) ?? InterruptLevel.Hard;
   }
 
   #takeInterrupt(): void {
     if (!this.interruptDue()) return;
-    for (let vector = 0; vector < VECTORS; vector++) {
-      const word = this.block + Block.Vectors + vector;
-      if (Atomics.load(this.words, word) === 0) continue;
-      Atomics.sub(this.words, word, 1);
-      Atomics.sub(this.words, this.block + Block.Pending, 1);
-      const handler = this.#handlers.get(vector);
-      assert(handler !== undefined, `cpu ${this.id} has no handler for interrupt ${vector}`);
-      this.count(Counter.IpiTaken, 1);
-      this.setState(State.Running);
-      this.enter(handler, true);
-      return;
-    }
-    assert(false, `cpu ${this.id} has a pending interrupt without a vector`);
+    const vector = this.#dueVector();
+    Atomics.sub(this.words, this.block + Block.Vectors + vector, 1);
+    Atomics.sub(this.words, this.block + Block.Pending, 1);
+    const handler = this.#handlers.get(vector);
+    assert(handler !== undefined, `cpu ${this.id} has no handler for interrupt ${vector}`);
+    this.count(Counter.IpiTaken, 1);
+    this.setState(State.Running);
+    this.enter(handler, true);
+    this.#level = this.#levelOf(vector);
+    // PSTATE.I is set on entry; Linux unmasks at once for synchronous exceptions, not for IRQs.
+    if (this.#level > InterruptLevel.Soft) this.interruptsEnabled = false;
   }
 
   protected setState(state: number): void {
     Atomics.store(this.words, this.block + Block.State, state);
   }
 
-  setInterrupt(vector: number, handler: Handler): void {
+  setInterrupt(vector: number, handler: Handler, level?: InterruptLevel): void {
     if (vector < 0 || vector >= VECTORS) throw new BugError(`interrupt vector ${vector}`);
     this.#handlers.set(vector, handler);
+    if (level !== undefined) this.#levels.set(vector, level);
   }
 
   interrupts(enabled: boolean): boolean {

@@ -8,6 +8,7 @@ import type { Mutant } from '../mutant.ts';
 import { EXCLUSION } from '../oracles/exclusion.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { DEADLOCK } from '../oracles/stall.ts';
+import { qspinlockNestedTarget } from '../targets/interrupt-nesting-target.ts';
 import { type MutatedLock, mutatedLock } from './mutated-lock.ts';
 
 const LOCKED = 1;
@@ -68,17 +69,18 @@ export const QSPINLOCK_MUTANTS: readonly Mutant[] = [
       },
     },
   ),
-  mutated(
-    {
-      id: 'M19',
-      name: 'qspin-idx-overflow',
-      change: 'one node per CPU; the nesting level beyond it wraps to the first node',
-      model: 'sc',
-      oracles: [EXCLUSION, DEADLOCK, LOST_UPDATE],
-      ...NESTED,
-    },
-    { nodeIndex: () => 0 },
-  ),
+  {
+    id: 'M19',
+    name: 'qspin-idx-overflow',
+    change: 'the fifth nesting level wraps to the first of four nodes',
+    model: 'sc',
+    oracles: [EXCLUSION, DEADLOCK, LOST_UPDATE],
+    make: () =>
+      qspinlockNestedTarget(
+        { ...queuedSteps, nodeIndex: (depth) => depth % 4 },
+        'M19 qspin-idx-overflow',
+      ),
+  },
   mutated(
     {
       id: 'M20',

@@ -2,6 +2,7 @@
 
 import type { StressTarget } from '../target.ts';
 import { hazardTarget } from './hazard-target.ts';
+import { qspinlockNestedTarget } from './interrupt-nesting-target.ts';
 import { latchTarget } from './latch-target.ts';
 import { pageStackTarget } from './page-stack-target.ts';
 import { pteLockTarget } from './pte-lock-target.ts';
@@ -37,6 +38,7 @@ export const PROTOCOLS: Readonly<Record<string, () => StressTarget>> = {
   srcu: () => srcuTarget(),
   'wait-queue': () => waitQueueTarget(),
   'pte-lock': () => pteLockTarget(),
+  'qspinlock-nested': () => qspinlockNestedTarget(),
   seqlock: () => seqlockTarget(),
   'seqcount-latch': () => latchTarget(),
   'hazard-pointers': () => hazardTarget(),
