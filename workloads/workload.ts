@@ -10,9 +10,11 @@
 import type { Parameter, Parameters } from '../src/base/parameters.ts';
 import type { Cpu, Program } from '../src/cpu/cpu.ts';
 import type { FamilyName } from '../src/kernel/family.ts';
+import type { SmpImage } from '../src/kernel/smp/call-function.ts';
 import type { KernelTextImage } from '../src/kernel/text/image.ts';
 import type { Machine } from '../src/machine/machine.ts';
 import type { BootMemory } from '../src/memory/boot.ts';
+import type { Address } from '../src/memory/physical-address.ts';
 import type { Lock } from '../src/sync/lock.ts';
 import type { KernelMap } from '../src/translation/boot-tables.ts';
 
@@ -38,6 +40,10 @@ export interface WorkloadContext {
 export interface BootedKernel {
   /** The kernel's half of the address space: boot functions map into it. */
   readonly map: KernelMap;
+  /** TTBR0 of each CPU at time 0, a physical address. */
+  readonly userRoots: readonly Address[];
+  /** Function calls between CPUs; null unless the workload reads 'text' or 'execmem'. */
+  readonly smp: SmpImage | null;
   /**
    * The kernel's own text; null unless the workload reads the family 'text'. What programs need of
    * it goes into the workload's image.

@@ -15,6 +15,8 @@ export const PerCpu = {
   Kvm: 12288,
   /** Run-queue word, task state, wait-queue entries. */
   Task: 14336,
+  /** What a flush of kernel addresses by IPI is about (kernel/smp). */
+  Smp: 15296,
   /** Free for workloads. */
   Workload: 15360,
 } as const;

@@ -61,6 +61,22 @@ const metrics = {
   LockHold: ['lock.hold', 'from owning a lock to releasing it'],
   RcuGracePeriod: ['rcu.gracePeriod', 'call_rcu to callback'],
   PageWalk: ['tlb.walk', 'hardware page-table walk'],
+  TextFetch: ['text.fetch', 'a line of kernel text that left the private caches'],
+  TextRun: ['text.run', 'one pass through a stretch of kernel text'],
+  TextPatch: ['text.patch', 'patching one instruction, every copy and its maintenance included'],
+  TextPropagate: ['text.propagate', 'a new top-level entry written to the root of every node'],
+  BpfLoad: ['bpf.load', 'one program: from the allocation of its text to its first possible run'],
+  BpfLoadAlloc: ['bpf.load.alloc', 'finding room for the text of a program', 'bpf.load'],
+  BpfLoadJit: ['bpf.load.jit', 'writing the code of a program', 'bpf.load'],
+  BpfLoadPoke: ['bpf.load.poke', 'copying the code through a poke window', 'bpf.load'],
+  BpfLoadProtect: ['bpf.load.protect', 'changes of permissions and their flushes', 'bpf.load'],
+  BpfRun: ['bpf.run', 'one run of a program'],
+  BpfFree: ['bpf.free', 'giving back the text of a program'],
+  ModuleLoad: ['module.load', 'one module: memory, copy, permissions'],
+  ModuleUnload: ['module.unload', 'giving back the memory of a module'],
+  VmallocAlloc: ['vmalloc.alloc', 'finding an area and mapping its pages'],
+  VmallocFree: ['vmalloc.free', 'unmapping an area; the flush is lazy'],
+  VmallocPurge: ['vmalloc.purge', 'flush and purge of areas freed lazily'],
 } as const;
 
 const counters = {
@@ -120,6 +136,17 @@ const counters = {
   RcuCallbacks: ['rcu.callbacks', 'callbacks', 'RCU callbacks invoked'],
   VmidRollovers: ['vmid.rollovers', 'rollovers', 'VMID allocator generations'],
   UserfaultMessages: ['uffd.messages', 'messages', 'userfaultfd messages handled'],
+  TextPatches: ['text.patches', 'instructions', 'instructions of kernel text patched'],
+  TextCopiesPatched: ['text.copiesPatched', 'instructions', 'instructions written to copies'],
+  BpfLoads: ['bpf.loads', 'programs', 'programs loaded'],
+  BpfFallbacks: ['bpf.fallbacks', 'programs', 'programs over the charge limit: interpreted'],
+  BpfTextBytes: ['bpf.textBytes', 'bytes', 'text of programs loaded'],
+  ExecmemPopulated: ['execmem.populated', 'areas', 'packs or cache areas made'],
+  ExecmemSmallPages: ['execmem.smallPages', 'areas', 'of these without a huge page to be had'],
+  DirectMapSplits: ['directMap.splits', 'blocks', 'blocks of the linear map split'],
+  VmallocPurges: ['vmalloc.purges', 'purges', 'lazily freed areas purged'],
+  KernelRangeFlushes: ['flush_tlb_kernel_range', 'flushes', 'flushes of kernel addresses'],
+  CodeBroadcasts: ['kick_all_cpus_sync', 'rounds', 'IPIs to all CPUs after a change of code'],
 } as const;
 
 type Numbered<T> = { readonly [K in keyof T]: number };

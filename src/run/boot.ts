@@ -11,6 +11,7 @@ import { UserError } from '../base/errors.ts';
 import { formatBytes, KIB, MIB } from '../base/units.ts';
 import { PER_CPU_BYTES } from '../cpu/per-cpu.ts';
 import type { TranslationSetup } from '../engine/virtual/spec.ts';
+import { bootSmp, smpBytes } from '../kernel/smp/call-function.ts';
 import type { Machine } from '../machine/machine.ts';
 import { BootMemory, type NamedMemory } from '../memory/boot.ts';
 import { toLinear } from '../memory/physical-address.ts';
@@ -39,7 +40,8 @@ export function backedBytesPerNode(workload: Workload, context: WorkloadContext)
   // All CPUs of nodes without memory may end up on one neighbour: count them all.
   const perCpu = machine.cpuCount * (PER_CPU_BYTES + 8 * KIB);
   const linearMap = LINEAR_MAP_BYTES + machine.nodeCount * 16 * KIB;
-  const bytes = workload.backedBytes(context) + perCpu + linearMap;
+  const smp = callsFunctions(workload) ? smpBytes(context.placement.cpus.length) : 0;
+  const bytes = workload.backedBytes(context) + perCpu + linearMap + smp;
   const rounded = Math.ceil(bytes / MIB) * MIB;
   const smallest = smallestNode(machine);
   if (rounded > Math.min(2 ** 32 - MIB, smallest)) {
@@ -74,8 +76,8 @@ export function bootSeed(workload: Workload, context: WorkloadContext): BootedMa
     table: kernel,
     roots: Array.from(machine.nodeOfCpu, () => kernel.root),
   };
-  const text = null;
-  const image = workload.boot(boot, context, { map, text });
+  const smp = callsFunctions(workload) ? bootSmp(boot, context.placement.cpus) : null;
+  const image = workload.boot(boot, context, { map, userRoots, smp, text: null });
   const guest = workload.guestTranslation?.(context);
   return {
     memory: buffers,
@@ -92,6 +94,11 @@ export function bootSeed(workload: Workload, context: WorkloadContext): BootedMa
       ipaBits: guest?.ipaBits ?? IPA_BITS,
     },
   };
+}
+
+/** Do CPUs run functions on each other (kick_all_cpus_sync, flushes by IPI)? */
+function callsFunctions({ kernelOptions }: Workload): boolean {
+  return kernelOptions.includes('text') || kernelOptions.includes('execmem');
 }
 
 function allocateMemory(machine: Machine, backedBytes: number): PhysicalMemoryBuffers {

@@ -61,7 +61,7 @@ export function combineParts(
     description: parts.map((part) => `${part.label}: ${part.workload.name}`).join(', '),
     source: 'profile',
     parameters: [],
-    kernelOptions: [],
+    kernelOptions: [...new Set(parts.flatMap((part) => part.workload.kernelOptions))],
     seedMoves: parts.flatMap((part) =>
       part.workload.seedMoves.map((line) => `${part.label}: ${line}`),
     ),

@@ -2,8 +2,13 @@
 
 import type { Workload } from '../../workloads/workload.ts';
 import { UserError } from '../base/errors.ts';
+import type { Parameters, ParameterValue } from '../base/parameters.ts';
+import { parseAssignment } from '../base/parse-parameters.ts';
+import { given } from '../base/parse-quantity.ts';
+import { FAMILIES } from '../kernel/like.ts';
 import { loadMachine } from '../machine/catalog.ts';
 import { combineParts } from './combined-workload.ts';
+import { kernelTables } from './kernel-options.ts';
 import type { ProfileText } from './profile.ts';
 import { resolveOn } from './resolve-workload.ts';
 import type { ResolvedWorkload, RunRequest } from './run-spec.ts';
@@ -20,26 +25,66 @@ export async function resolveProfile(
   if (request.cpus !== undefined) {
     throw new UserError(`--cpus: ${profile.path} says which CPUs its parts run on`);
   }
-  if (request.assignments.length > 0) {
-    throw new UserError(
-      `${request.assignments[0]}: parameters of a profile are in its file, ${profile.path}`,
-    );
-  }
   const references = await Promise.all(
     profile.parts.map((part) => atPlace(part.where, () => referenceOf(part.workload))),
   );
   const workloads = await Promise.all(references.map(loadReference));
   const machine = loadMachine(request.machine ?? profile.machine ?? workloads[0]!.defaultMachine);
   const like = request.like ?? profile.like;
+  const own = assignToParts(profile, workloads, request.assignments);
   const resolved: Part[] = [];
   for (const [index, part] of profile.parts.entries()) {
-    const { assignments, cpus: cpulist } = part;
+    const { cpus: cpulist } = part;
     const workload = workloads[index]!;
+    const assignments = withOverrides(part.assignments, own[index]!);
     const options = { assignments, like: usesKernel(workload) ? like : undefined, cpulist };
     resolved.push(await atPlace(part.where, () => resolveOn(machine, workload, options)));
   }
   refuseSharedCpus(profile, resolved);
   return joinParts(profile, references, resolved);
+}
+
+/**
+ * Words of the command line by part: `label.key=value` goes to that part, `key=value` to every part
+ * that knows the key.
+ */
+function assignToParts(
+  profile: ProfileText,
+  workloads: readonly Workload[],
+  words: readonly string[],
+): readonly (readonly string[])[] {
+  const own: string[][] = profile.parts.map(() => []);
+  for (const word of words) {
+    const { key, value } = parseAssignment(word);
+    const dot = key.indexOf('.');
+    const label = dot < 0 ? null : key.slice(0, dot);
+    const name = key.slice(dot + 1);
+    let takers = 0;
+    profile.parts.forEach((part, index) => {
+      if (label === null ? !knows(workloads[index]!, name) : label !== part.label) return;
+      own[index]!.push(`${name}=${value}`);
+      takers++;
+    });
+    if (takers > 0) continue;
+    const labels = profile.parts.map((part) => part.label).join(', ');
+    throw new UserError(
+      label === null
+        ? `${given(word)}: no part of ${profile.name} knows ${key}; its parts are ${labels}`
+        : `${given(word)}: ${profile.name} has no part '${label}'; its parts are ${labels}`,
+    );
+  }
+  return own;
+}
+
+function knows(workload: Workload, key: string): boolean {
+  const tables = [...workload.parameters, ...kernelTables(workload)];
+  return tables.some(({ name, alias }) => name === key || alias === key);
+}
+
+/** What the command line says replaces what the file says. */
+function withOverrides(file: readonly string[], words: readonly string[]): readonly string[] {
+  const keys = new Set(words.map((word) => parseAssignment(word).key));
+  return [...file.filter((word) => !keys.has(parseAssignment(word).key)), ...words];
 }
 
 function usesKernel(workload: Workload): boolean {
@@ -74,6 +119,26 @@ function refuseSharedCpus(
       owner.set(cpu, part.label);
     }
   });
+}
+
+/** A machine runs one kernel text: parts that read its options must agree. */
+function textOfAll(profile: ProfileText, resolved: readonly Part[]): Parameters {
+  const values: Record<string, ParameterValue> = {};
+  resolved.forEach(({ workload, parameters }, index) => {
+    if (!workload.kernelOptions.includes('text')) return;
+    for (const { name } of FAMILIES.text.parameters) {
+      const value = parameters[name]!;
+      if (values[name] !== undefined && values[name] !== value) {
+        const { where, label } = profile.parts[index]!;
+        throw new UserError(
+          `${where}: ${name}=${value} of '${label}' is ${values[name]} in an earlier part; ` +
+            'a machine has one kernel text',
+        );
+      }
+      values[name] = value;
+    }
+  });
+  return values;
 }
 
 function joinParts(
@@ -112,11 +177,14 @@ function joinParts(
       .map(({ placementText }, index) => `${profile.parts[index]!.label}: ${placementText}`)
       .join(' | '),
     cpusAreListed: true,
-    parameters: Object.fromEntries(
-      parts.flatMap(({ label, context }) =>
-        Object.entries(context.parameters).map(([key, value]) => [`${label}.${key}`, value]),
+    parameters: {
+      ...textOfAll(profile, resolved),
+      ...Object.fromEntries(
+        parts.flatMap(({ label, context }) =>
+          Object.entries(context.parameters).map(([key, value]) => [`${label}.${key}`, value]),
+        ),
       ),
-    ),
+    },
     given: labelled(({ given: names }) => names),
     like: kernel.like,
     whatIf,

@@ -186,7 +186,7 @@ describe('profiles', () => {
         /unknown.yaml:2:5: memory_latency has no parameter 'acesses'; did you mean/,
       ],
       [`${write('good.yaml', part(''))} -c 4`, /says which CPUs/],
-      [`${write('good.yaml', part(''))} accesses=4`, /are in its file/],
+      [`${write('good.yaml', part(''))} bogus=4`, /no part of good knows bogus/],
     ]);
   });
 

@@ -8,5 +8,5 @@ import type { BootedKernel } from '../../workloads/workload.ts';
 export function bootKernel(boot: BootMemory): BootedKernel {
   const table = createStage1Table(boot, boot.nearestNodeWithMemory(0), GRANULE_4K);
   const roots = Array.from(boot.machine.nodeOfCpu, () => table.root);
-  return { map: { table, roots }, text: null };
+  return { map: { table, roots }, userRoots: [], smp: null, text: null };
 }

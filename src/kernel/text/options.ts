@@ -138,8 +138,8 @@ export function resolveTextOptions(parameters: Parameters): TextOptions {
 export function checkTextOptions(options: TextOptions, machine: Machine): void {
   if (options.text !== 'shared' && machine.architecture === 'x86') {
     throw new UserError(
-      `text=${options.text}: ${machine.name} is x86, and both designs are about TTBR1 and stage 2 ` +
-        'of arm64; use text=shared, or an arm64 machine',
+      `text=${options.text}: ${machine.name} is x86, and both designs are about TTBR1 and ` +
+        'stage 2 of arm64; use text=shared, or an arm64 machine',
     );
   }
 }
