@@ -28,7 +28,14 @@ import { addressOf, alignDown, powerOfTwo } from './address.ts';
 import { markPageDirty } from './dirty-bitmap.ts';
 import { mappingShift } from './mapping-size.ts';
 import { findSlot, readActiveSet, SlotFlag } from './memslots.ts';
-import { holdOf, lockLookUp, readVmaEnd, readVmaStart, unlockVma } from './mm-struct.ts';
+import {
+  holdOf,
+  hugetlbShiftOf,
+  lockLookUp,
+  readVmaEnd,
+  readVmaStart,
+  unlockVma,
+} from './mm-struct.ts';
 import { lookUpPage, putPage, readPageFlags, setPageDirty } from './page-lookup.ts';
 import { mapRange } from './pgtable-map.ts';
 import { Walk } from './pgtable-walk.ts';
@@ -158,19 +165,23 @@ function* userMemAbort(cpu: Cpu, vm: Vm, vcpu: Vcpu, fault: Fault): Program {
   cpu.spend(Cost.VmaLookup);
   while (!readVmaStart(cpu, vm, slot.id)) yield;
   while (!readVmaEnd(cpu, vm, slot.id)) yield;
+  const hugetlbShift = hugetlbShiftOf(cpu);
   cpu.end(Metric.FaultMmapLockWait);
+  // Before the unlock: what is known of the VMA holds as long as the sequence stands.
+  const early = vm.steps.readsSequenceLocked();
+  if (!early) yield* unlockVma(cpu, vm, slot.id, hold);
   while (!invalidateSnapshot(cpu, vm.kvmHi, vm.field.invalidate)) yield;
   const sequence = cpu.lo;
   // In the kernel the unlock is this barrier; it pairs with the end of an invalidation.
   while (!cpu.fence(Fence.DmbIshLd)) yield;
-  yield* unlockVma(cpu, vm, slot.id, hold);
+  if (early) yield* unlockVma(cpu, vm, slot.id, hold);
 
   yield* lookUpPage(cpu, vm, image.index, slot, offset, write, found);
   if (cpu.ret !== 0) throw outOfMemory(cpu, vm, 'guest memory');
   // Under logging a read must not open the page for writes that nobody would notice.
   const writable = found.writable && (write || !logging);
 
-  yield* mapFault(cpu, vm, vcpu, fault, writable, sequence);
+  yield* mapFault(cpu, vm, vcpu, fault, writable, sequence, hugetlbShift);
 }
 
 function outOfMemory(cpu: Cpu, vm: Vm, what: string): UserError {
@@ -188,7 +199,10 @@ function sharesLock(vm: Vm, fault: Fault): boolean {
   return fault.logging && fault.permission && fault.write && pageGranule;
 }
 
-/** The part of user_mem_abort from mmu_lock on; `sequence`: of before the page was looked up. */
+/**
+ * The part of user_mem_abort from mmu_lock on; `sequence`, `hugetlbShift`: of before the page was
+ * looked up.
+ */
 function* mapFault(
   cpu: Cpu,
   vm: Vm,
@@ -196,6 +210,7 @@ function* mapFault(
   fault: Fault,
   writable: boolean,
   sequence: number,
+  hugetlbShift: number,
 ): Program {
   const { slot, offset, permission, logging, granuleShift } = fault;
   const { found } = vcpu;
@@ -220,7 +235,7 @@ function* mapFault(
     cpu.begin(Metric.FaultWalk);
     cpu.spend(Cost.StageTwoWalk);
     const hit = permission ? granuleShift : 0;
-    while (!mappingShift(cpu, vm, slot, offset, logging, hit, found.entry)) yield;
+    while (!mappingShift(cpu, vm, slot, offset, logging, hugetlbShift, hit, found.entry)) yield;
     const shift = cpu.ret;
     const permissions = permissionsOf(vm, fault, writable);
     const modes = vm.options.faults === 'parallel' ? Walk.Shared : 0;

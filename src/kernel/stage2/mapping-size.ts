@@ -21,8 +21,9 @@ function fitsSlot(slot: SlotImage, offset: number, shift: number): boolean {
 }
 
 /**
- * Result in cpu.ret: log2 of the mapping. `granuleShift`: of the entry that a permission fault hit,
- * 0 for other faults. `scratch` is overwritten. One access, or none.
+ * Result in cpu.ret: log2 of the mapping. `hugetlbShift`: of the VMA's pages, 0 if it is no hugetlb
+ * VMA. `granuleShift`: of the entry that a permission fault hit, 0 for other faults. `scratch` is
+ * overwritten. One access, or none.
  */
 export function mappingShift(
   cpu: Cpu,
@@ -30,16 +31,16 @@ export function mappingShift(
   slot: SlotImage,
   offset: number,
   logging: boolean,
+  hugetlbShift: number,
   granuleShift: number,
   scratch: HostEntryRead,
 ): boolean {
   cpu.ret = PAGE_SHIFT;
   if (logging) return true;
-  const { kind, unitShift } = slot.host.backing;
-  if (kind === 'hugetlb') {
+  if (hugetlbShift > 0) {
     // A contiguous page counts as the next smaller size that stage 2 has: it never sets CONT.
-    if (unitShift >= PUD_SHIFT && fitsSlot(slot, offset, PUD_SHIFT)) cpu.ret = PUD_SHIFT;
-    else if (unitShift >= PMD_SHIFT && fitsSlot(slot, offset, PMD_SHIFT)) cpu.ret = PMD_SHIFT;
+    if (hugetlbShift >= PUD_SHIFT && fitsSlot(slot, offset, PUD_SHIFT)) cpu.ret = PUD_SHIFT;
+    else if (hugetlbShift >= PMD_SHIFT && fitsSlot(slot, offset, PMD_SHIFT)) cpu.ret = PMD_SHIFT;
     return true;
   }
   if (granuleShift > vm.granule.shift) {
@@ -49,6 +50,6 @@ export function mappingShift(
   if (!fitsSlot(slot, offset, PMD_SHIFT)) return true;
   if (!readUpper(cpu, slot.host, offset, scratch)) return false;
   const isBlock = (scratch.lo & (HostEntry.Present | HostEntry.Table)) === HostEntry.Present;
-  cpu.ret = isBlock && kind === 'transparent-huge' ? PMD_SHIFT : PAGE_SHIFT;
+  cpu.ret = isBlock && slot.host.backing.kind === 'transparent-huge' ? PMD_SHIFT : PAGE_SHIFT;
   return true;
 }

@@ -49,6 +49,8 @@ export interface SlotExtent {
   readonly basePage: number;
   readonly pages: number;
   readonly present: boolean;
+  /** SlotFlag at boot; absent: none. */
+  readonly flags?: number;
 }
 
 export function bootMemslots(
@@ -73,6 +75,7 @@ export function bootMemslots(
       const base = slot.basePage;
       boot.write64(address, record + BASE_PAGE, addressHi(base), addressLo(base));
       boot.write64(address, record + PAGES, addressHi(slot.pages), addressLo(slot.pages));
+      boot.write32(address, record + FLAGS, slot.flags ?? 0);
     }
     boot.name(`${name}->memslots->last_used_slot`, addBytes(address, LAST_USED), 4);
   }

@@ -17,28 +17,44 @@ import { addBytes, toLinear } from '../../memory/physical-address.ts';
 import { initVmaLock, VMA_LOCK_BYTES, vmaEndRead, vmaStartRead } from '../../sync/per-vma-lock.ts';
 import { rcuReadLock, rcuReadUnlock } from '../base/rcu.ts';
 import { addressHi, addressLo } from './address.ts';
+import type { Backing } from './backing.ts';
 import type { Vm } from './vm.ts';
 
 const MMAP_LOCK = 120;
 const LOCK_SEQUENCE = 192;
 const MM_BYTES = 256;
 const VMA_BYTES = 64;
+/** Page numbers leave the top byte of their word free. */
+const HUGETLB_SHIFT_HI = 24;
 
 /** Plain data; linear-map addresses with one high half. */
 export interface MmStruct {
   readonly hi: number;
   readonly mmapLock: number;
   readonly lockSequence: number;
-  /** By memslot: vm_start, vm_end, and the VMA's own lock. */
+  /** By memslot: vm_start, vm_end (with the size of hugetlb pages), and the VMA's own lock. */
   readonly vmas: readonly number[];
   readonly vmaLocks: readonly number[];
 }
 
-export function bootMm(
-  boot: BootMemory,
-  node: number,
-  slots: readonly { readonly basePage: number; readonly pages: number }[],
-): MmStruct {
+/** What a VMA is made from: a memslot. */
+export interface BootVma {
+  readonly basePage: number;
+  readonly pages: number;
+  readonly host: { readonly backing: Backing };
+}
+
+/** High half of a VMA's second word: its end (a page number), log2 of its pages if hugetlb. */
+export function vmaEndHi(end: number, hugetlbShift: number): number {
+  return (hugetlbShift << HUGETLB_SHIFT_HI) | addressHi(end);
+}
+
+/** After readVmaEnd: log2 of the pages of a hugetlb VMA (hstate), 0 of any other. */
+export function hugetlbShiftOf(cpu: Cpu): number {
+  return cpu.hi >>> HUGETLB_SHIFT_HI;
+}
+
+export function bootMm(boot: BootMemory, node: number, slots: readonly BootVma[]): MmStruct {
   const physical = boot.allocate(node, MM_BYTES);
   boot.name('mm->mmap_lock', addBytes(physical, MMAP_LOCK), 40);
   boot.name('mm->mm_lock_seq', addBytes(physical, LOCK_SEQUENCE), 8);
@@ -48,7 +64,8 @@ export function bootMm(
     const vma = boot.allocateNamed(`vma${id}`, node, VMA_BYTES);
     boot.write64(vma, 0, addressHi(slot.basePage), addressLo(slot.basePage));
     const end = slot.basePage + slot.pages;
-    boot.write64(vma, 8, addressHi(end), addressLo(end));
+    const { kind, unitShift } = slot.host.backing;
+    boot.write64(vma, 8, vmaEndHi(end, kind === 'hugetlb' ? unitShift : 0), addressLo(end));
     const lock = boot.allocateNamed(`vma${id}->vm_lock`, node, VMA_LOCK_BYTES);
     initVmaLock(boot, lock);
     vmas.push(vma.lo);

@@ -163,7 +163,7 @@ function* visitTable(cpu: Cpu, vm: Vm, visit: Visit, request: MapRequest): Progr
   const childHi = outputHi(oldHi, vm.granule.shift);
   const childLo = outputLo(oldLo, vm.granule.shift);
   const locked: LockedEntry[] = [];
-  if (vm.options.prune === 'lock-descendants') {
+  if (vm.steps.locksDescendants(vm)) {
     yield* lockDescendants(cpu, vm, childHi, childLo, level + 1, visit.flags, locked);
     if (cpu.ret !== 0) return;
   }

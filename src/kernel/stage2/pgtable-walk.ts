@@ -19,7 +19,7 @@ import {
   levelShift,
 } from '../../translation/granule.ts';
 import { EAGAIN, ERANGE } from '../base/errno.ts';
-import { rcuNest, rcuReadDepth, rcuReadUnlock } from '../base/rcu.ts';
+import { rcuReadDepth } from '../base/rcu.ts';
 import { alignDown, alignUp, powerOfTwo } from './address.ts';
 import type { Vm } from './vm.ts';
 
@@ -109,7 +109,7 @@ function* walk(
       // rcu_read_lock.
       while (!rcuReadDepth(cpu)) yield;
       const depth = cpu.ret;
-      while (!rcuNest(cpu, depth)) yield;
+      while (!vm.steps.walkBegin(cpu, depth)) yield;
     }
     while (!readRoot(cpu, vm, visit)) yield;
   }
@@ -155,7 +155,7 @@ function* walk(
       remaining--;
     }
   }
-  if (shared) yield* rcuReadUnlock(cpu);
+  if (shared) yield* vm.steps.walkEnd(cpu);
   cpu.ret = result;
 }
 

@@ -6,10 +6,11 @@
  * Steps of one access are attempts, as any (cpu.ts); steps that only decide are predicates.
  */
 
-import type { Cpu } from '../../cpu/cpu.ts';
+import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Fence, Order, type Scope, type Tlbi } from '../../cpu/operations.ts';
 import { isTable } from '../../translation/descriptors.ts';
 import { isCounted } from '../../translation/stage2-descriptors.ts';
+import { rcuNest, rcuReadUnlock } from '../base/rcu.ts';
 import { type Visit, Walk } from './pgtable-walk.ts';
 import type { Vm } from './vm.ts';
 
@@ -43,8 +44,17 @@ export interface Stage2Steps {
   unlock(cpu: Cpu, entryHi: number, entryLo: number, hi: number, lo: number): boolean;
   /** What was unlinked is freed at once, and not after a grace period. */
   freesAtOnce(vm: Vm): boolean;
+  /** Are the leaves of a table locked before a block takes its place? */
+  locksDescendants(vm: Vm): boolean;
   /** Does a fault heed that the page it has looked up may be gone? */
   retries(mayBeGone: boolean): boolean;
+  /** Is the invalidate sequence read before the lock of the VMA is dropped? */
+  readsSequenceLocked(): boolean;
+  /** A walk that shares the tree begins a read-side section (nested `depth` deep), and ends it. */
+  walkBegin(cpu: Cpu, depth: number): boolean;
+  walkEnd(cpu: Cpu): Program;
+  /** Do translations of an old generation of VMIDs have to go before the VMIDs are used again? */
+  rolloverFlushes(): boolean;
 }
 
 export const stage2Steps: Stage2Steps = {
@@ -79,5 +89,13 @@ export const stage2Steps: Stage2Steps = {
   unlock: (cpu, entryHi, entryLo, hi, lo) => cpu.store64(entryHi, entryLo, hi, lo, Order.Release),
 
   freesAtOnce: (vm) => vm.options.prune === 'immediate',
+  locksDescendants: (vm) => vm.options.prune === 'lock-descendants',
   retries: (mayBeGone) => mayBeGone,
+  readsSequenceLocked: () => true,
+
+  // kvm_pgtable_walk_begin, kvm_pgtable_walk_end.
+  walkBegin: rcuNest,
+  walkEnd: rcuReadUnlock,
+
+  rolloverFlushes: () => true,
 };

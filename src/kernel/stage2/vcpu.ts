@@ -123,7 +123,7 @@ function* loadStage2(cpu: Cpu, vcpu: Vcpu): Program {
   const { vm } = vcpu;
   const { kvmHi, field } = vm;
   const interrupts = cpu.interrupts(false);
-  yield* updateVmid(cpu, vm.vmids, vm.spinlock, kvmHi, field.vmid);
+  yield* updateVmid(cpu, vm.vmids, vm.spinlock, kvmHi, field.vmid, vm.steps);
   const vmid = cpu.lo;
   while (!setMode(cpu, vcpu, IN_GUEST_MODE)) yield;
   // The mode is seen before the requests are looked at.

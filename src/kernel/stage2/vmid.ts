@@ -17,6 +17,7 @@ import { addBytes, toLinear } from '../../memory/physical-address.ts';
 import { Counter } from '../../metrics/definition.ts';
 import type { Lock } from '../../sync/lock.ts';
 import { bitmapBytes, findNextZeroBit, setBit, testAndSetBit } from '../base/bitmap.ts';
+import { type Stage2Steps, stage2Steps } from './steps.ts';
 import { flushAllVmids } from './tlb-flush.ts';
 
 /** Plain data; linear-map addresses with one high half. */
@@ -73,6 +74,7 @@ export function* updateVmid(
   lock: Lock,
   idHi: number,
   idLo: number,
+  steps: Pick<Stage2Steps, 'rolloverFlushes'> = stage2Steps,
 ): Program {
   const active = cpuLo(vmids, cpu.id) + ACTIVE;
   while (!cpu.load64(idHi, idLo, Order.Relaxed)) yield;
@@ -94,7 +96,7 @@ export function* updateVmid(
   ({ hi, lo } = cpu);
   while (!cpu.load32(vmids.hi, vmids.lo + GENERATION, Order.Relaxed)) yield;
   if (hi !== cpu.lo) {
-    yield newVmid(cpu, vmids, hi, lo);
+    yield newVmid(cpu, vmids, hi, lo, steps.rolloverFlushes());
     ({ hi, lo } = cpu);
     while (!cpu.store64(idHi, idLo, hi, lo, Order.Relaxed)) yield;
   }
@@ -105,7 +107,13 @@ export function* updateVmid(
 }
 
 /** Under the lock. Result in (hi, lo): an id of the current generation. */
-function* newVmid(cpu: Cpu, vmids: VmidAllocator, oldHi: number, oldLo: number): Program {
+function* newVmid(
+  cpu: Cpu,
+  vmids: VmidAllocator,
+  oldHi: number,
+  oldLo: number,
+  flushes: boolean,
+): Program {
   const generationLo = vmids.lo + GENERATION;
   while (!cpu.load32(vmids.hi, generationLo, Order.Relaxed)) yield;
   const generation = cpu.lo;
@@ -129,7 +137,7 @@ function* newVmid(cpu: Cpu, vmids: VmidAllocator, oldHi: number, oldLo: number):
   if (cpu.ret === limit) {
     fresh = generation + 1;
     while (!cpu.store32(vmids.hi, generationLo, fresh, Order.Relaxed)) yield;
-    yield flushContext(cpu, vmids);
+    yield flushContext(cpu, vmids, flushes);
     // There are more VMIDs than CPUs, so one is free.
     yield* findNextZeroBit(cpu, vmids.hi, vmids.lo + BITMAP, limit, 1);
   }
@@ -160,7 +168,7 @@ function* updateReserved(
 }
 
 /** flush_context: the new generation starts with the ids that are running now. */
-function* flushContext(cpu: Cpu, vmids: VmidAllocator): Program {
+function* flushContext(cpu: Cpu, vmids: VmidAllocator, flushes: boolean): Program {
   cpu.count(Counter.VmidRollovers, 1);
   const words = 2 ** vmids.bits / 32;
   for (let word = 0; word < words; word++) {
@@ -180,7 +188,7 @@ function* flushContext(cpu: Cpu, vmids: VmidAllocator): Program {
     if (isVmid) while (!setBit(cpu, vmids.hi, vmids.lo + BITMAP, lo)) yield;
     while (!cpu.store64(vmids.hi, at + RESERVED, hi, lo, Order.Relaxed)) yield;
   }
-  yield* flushAllVmids(cpu);
+  if (flushes) yield* flushAllVmids(cpu);
 }
 
 /** kvm_arm_vmid_clear_active, when a vCPU is put: its VMID need not be reserved any more. */

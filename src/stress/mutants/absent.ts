@@ -34,10 +34,4 @@ export const ABSENT_MUTANTS: readonly Mutant[] = [
     'a text poke waits for interrupts of all CPUs with its own masked',
     'there is no text poking',
   ),
-  absent(
-    'P24',
-    'notifier-seq-after-unlock',
-    'the invalidate sequence is read after mmap_lock is dropped',
-    'the fault path uses nothing of the VMA afterwards, so nothing can be stale',
-  ),
 ];

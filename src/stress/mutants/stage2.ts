@@ -14,6 +14,7 @@ import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { STALE_TLB } from '../oracles/stale-tlb.ts';
 import { ASSERTION, LIVELOCK } from '../oracles/stall.ts';
 import { USE_AFTER_FREE } from '../oracles/use-after-free.ts';
+import { notifierTarget } from '../targets/notifier-target.ts';
 import {
   collapseScene,
   lockDescendantsScene,
@@ -25,6 +26,7 @@ import {
   unmapScene,
 } from '../targets/stage2-scenes.ts';
 import { type Scene, stage2Target } from '../targets/stage2-target.ts';
+import { vmidTarget } from '../targets/vmid-target.ts';
 
 type Facts = Omit<Mutant, 'make'>;
 
@@ -122,6 +124,14 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
     collapseScene,
     { flushesRange: () => false },
   ),
+  {
+    id: 'P08',
+    name: 'vmid-reuse',
+    change: 'VMIDs are used again after a rollover without invalidating what they named',
+    model: 'sc',
+    oracles: [STALE_TLB],
+    make: () => vmidTarget({ rolloverFlushes: () => false }, 'P08 vmid-reuse'),
+  },
   mutated(
     {
       id: 'P09',
@@ -198,6 +208,19 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
     },
   ),
   {
+    id: 'P16',
+    name: 'notifier-retry-omitted',
+    change: 'a fault maps the page that it looked up, whatever was invalidated since',
+    model: 'sc',
+    oracles: [STALE_TLB],
+    make: () =>
+      notifierTarget({
+        name: 'P16 notifier-retry-omitted',
+        scene: 'migrate',
+        steps: { retries: () => false },
+      }),
+  },
+  {
     id: 'P20',
     name: 'unlocked-write',
     change: 'entries are written without mmu_lock',
@@ -232,6 +255,19 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
     unmapScene,
     { stage1Before: (cpu, operation) => cpu.tlbi(operation, 0, 0, 0), stage1After: () => true },
   ),
+  {
+    id: 'P24',
+    name: 'notifier-seq-after-unlock',
+    change: 'the invalidate sequence is read after the lock of the VMA is dropped',
+    model: 'sc',
+    oracles: [STALE_TLB],
+    make: () =>
+      notifierTarget({
+        name: 'P24 notifier-seq-after-unlock',
+        scene: 'remap',
+        steps: { readsSequenceLocked: () => false },
+      }),
+  },
 ];
 
 /** The scenes themselves, with every step as the kernel has it. */

@@ -4,6 +4,7 @@ import type { StressTarget } from '../target.ts';
 import { hazardTarget } from './hazard-target.ts';
 import { qspinlockNestedTarget } from './interrupt-nesting-target.ts';
 import { latchTarget } from './latch-target.ts';
+import { notifierTarget } from './notifier-target.ts';
 import { pageStackTarget } from './page-stack-target.ts';
 import { pteLockTarget } from './pte-lock-target.ts';
 import { rcuTarget } from './rcu-target.ts';
@@ -20,6 +21,7 @@ import {
   unmapScene,
 } from './stage2-scenes.ts';
 import { type Scene, stage2Target } from './stage2-target.ts';
+import { vmidTarget } from './vmid-target.ts';
 import { waitQueueTarget } from './wait-queue-target.ts';
 
 const SCENES: Readonly<Record<string, Scene>> = {
@@ -43,6 +45,9 @@ export const PROTOCOLS: Readonly<Record<string, () => StressTarget>> = {
   'seqcount-latch': () => latchTarget(),
   'hazard-pointers': () => hazardTarget(),
   'treiber-stack': () => pageStackTarget(),
+  'vmid-rollover': () => vmidTarget(),
+  'notifier-retry': () => notifierTarget({ name: 'notifier-retry', scene: 'migrate' }),
+  'notifier-remap': () => notifierTarget({ name: 'notifier-remap', scene: 'remap' }),
   ...Object.fromEntries(
     Object.entries(SCENES).map(([name, scene]) => [name, () => stage2Target({ scene, name })]),
   ),

@@ -1,7 +1,8 @@
 /**
  * A virtual machine of a few pages for stress targets: real stage-2 tables, guest tables and struct
- * kvm, and nothing else. Table pages come from per-CPU caches that boot has filled and never go
- * back to a page allocator, so a freed one is known for good; frames of the guest are numbers.
+ * kvm, and nothing else (small-vm-kvm.ts adds what faults need). Table pages come from per-CPU
+ * caches that boot has filled and never go back to a page allocator, so a freed one is known for
+ * good; frames of the guest are numbers, unless they are asked for with contents.
  */
 
 import { bootRcu, Rcu, type RcuImage } from '../../kernel/base/rcu-callbacks.ts';
@@ -32,7 +33,7 @@ export const GUEST_IPA = 0x4000_0000;
 export const GUEST_VA = 0xc000_0000;
 export const BLOCK_BYTES = 2 ** 21;
 const GUEST_BYTES = 2 * PAGE_BYTES;
-/** Table pages in each CPU's cache. */
+/** Table pages in each CPU's cache, unless told; a line holds one more. */
 export const CACHED = 4;
 const CACHE_BYTES = 64;
 export const VMID = 1;
@@ -45,8 +46,17 @@ export interface SmallVmOptions {
   readonly options: Partial<Stage2Options>;
   /** Frames (2 MiB each) that boot maps the first pages to; none: nothing is mapped. */
   readonly mapped: boolean;
+  /** The first page that is mapped; those before are not. */
+  readonly firstMapped?: number;
   /** What the guest may do with the pages that boot has mapped. */
   readonly permissions?: number;
+  /** Software bits of their entries (high half). */
+  readonly softwareHi?: number;
+  /** More pages, far from the first: guest-physical, mapped to frames behind the first block's. */
+  readonly distant?: readonly number[];
+  /** The first two frames have contents. */
+  readonly contents?: boolean;
+  readonly cached?: number;
 }
 
 /** Plain data. */
@@ -62,6 +72,8 @@ export interface SmallVm {
   readonly blocks: readonly Address[];
   /** Linear-map address of each CPU's cache of table pages. */
   readonly caches: readonly Address[];
+  /** The run of pages that caches were filled from has so many of each CPU. */
+  readonly cached: number;
   /** Linear-map address of a word that is 1 when CPU 0 has made its change. */
   readonly done: Address;
 }
@@ -69,51 +81,77 @@ export interface SmallVm {
 const BLOCKS = 3;
 
 export function bootSmallVm(boot: BootMemory, wanted: SmallVmOptions): SmallVm {
-  const { index, vmid, cpus, mapped } = wanted;
+  const { index, vmid, cpus, cached = CACHED } = wanted;
   const name = `kvm${index}`;
   const options = { ...resolveStage2Options({}, boot.machine), ...wanted.options };
   const kvm = bootStructKvm(boot, name, 0, makeQueuedReadWriteLock(), 1);
   const field = (lo: number): Address => ({ hi: kvm.address.hi & 0xffff, lo });
-  boot.write64(field(kvm.field.vmid), 0, 1, vmid);
+  boot.write64(field(kvm.field.vmid), 0, vmid === 0 ? 0 : 1, vmid);
   const mappings = [{ virtual: GUEST_VA, ipa: GUEST_IPA, bytes: GUEST_BYTES }];
+  for (const ipa of wanted.distant ?? []) {
+    mappings.push({ virtual: GUEST_VA + (ipa - GUEST_IPA), ipa, bytes: PAGE_BYTES });
+  }
   const bytes = guestTableBytes(GRANULE_4K, mappings);
   const frames = boot.allocate(0, bytes, PAGE_BYTES);
   const guest = bootGuestTables(boot, GRANULE_4K, frames, 0, mappings);
-  const blocks = Array.from({ length: BLOCKS }, () =>
-    boot.allocateUnbacked(0, BLOCK_BYTES, BLOCK_BYTES),
+  const blocks = Array.from({ length: BLOCKS }, (_, block) =>
+    block === 0 && wanted.contents === true
+      ? boot.allocateNamed(`${name}: pages`, 0, GUEST_BYTES, PAGE_BYTES)
+      : boot.allocateUnbacked(0, BLOCK_BYTES, BLOCK_BYTES),
   );
   // All tables in one run of pages: those in use, then the spare ones.
-  const table = createStage2Table(boot, 0, GRANULE_4K, IPA_BITS);
-  const map = (ipa: number, output: Address, size: number, permissions: number): void =>
-    mapRange(boot, table, {
-      input: { hi: 0, lo: ipa },
-      output,
-      bytes: size,
-      attributesHi: s2AttributesHi(permissions),
-      attributesLo: s2AttributesLo(permissions, boot.machine.features.fwb),
-      maximumShift: GRANULE_4K.shift,
-      tableNode: 0,
-    });
-  map(0, frames, bytes, ALL);
-  if (mapped) map(GUEST_IPA, blocks[0]!, GUEST_BYTES, wanted.permissions ?? ALL);
-  const spare = boot.allocate(0, cpus * CACHED * PAGE_BYTES, PAGE_BYTES);
-  const pages = ((spare.lo - table.root.lo) >>> 12) + cpus * CACHED;
-  boot.name(`${name}: stage-2 tables`, table.root, pages * PAGE_BYTES);
-  boot.write64(field(kvm.field.pgd), 0, table.root.hi, table.root.lo);
+  const root = bootTables(boot, wanted, frames, bytes, blocks[0]!);
+  const spare = boot.allocate(0, cpus * cached * PAGE_BYTES, PAGE_BYTES);
+  const pages = ((spare.lo - root.lo) >>> 12) + cpus * cached;
+  boot.name(`${name}: stage-2 tables`, root, pages * PAGE_BYTES);
+  boot.write64(field(kvm.field.pgd), 0, root.hi, root.lo);
   return {
     options,
     index,
     kvm,
-    root: table.root,
-    bootTables: countTables(boot, name, table.root, pages),
+    root,
+    bootTables: countTables(boot, name, root, pages),
     guest,
     rcu: bootRcu(boot, 0, range(cpus)),
     blocks,
     done: toLinear(boot.allocateNamed('done', 0, 64)),
     caches: range(cpus).map((cpu) =>
-      fillCache(boot, cpu, addBytes(spare, cpu * CACHED * PAGE_BYTES)),
+      fillCache(boot, cpu, addBytes(spare, cpu * cached * PAGE_BYTES), cached),
     ),
+    cached,
   };
+}
+
+/** Maps the guest's own tables, and its pages if they are to be mapped. */
+function bootTables(
+  boot: BootMemory,
+  wanted: SmallVmOptions,
+  frames: Address,
+  bytes: number,
+  block: Address,
+): Address {
+  const table = createStage2Table(boot, 0, GRANULE_4K, IPA_BITS);
+  const map = (ipa: number, output: Address, size: number, permissions: number, softHi = 0): void =>
+    mapRange(boot, table, {
+      input: { hi: 0, lo: ipa },
+      output,
+      bytes: size,
+      attributesHi: s2AttributesHi(permissions) | softHi,
+      attributesLo: s2AttributesLo(permissions, boot.machine.features.fwb),
+      maximumShift: GRANULE_4K.shift,
+      tableNode: 0,
+    });
+  map(0, frames, bytes, ALL);
+  const { mapped, firstMapped = 0, permissions = ALL, softwareHi, distant = [] } = wanted;
+  if (mapped) {
+    const skipped = firstMapped * PAGE_BYTES;
+    const rest = GUEST_BYTES - skipped;
+    map(GUEST_IPA + skipped, addBytes(block, skipped), rest, permissions, softwareHi);
+  }
+  distant.forEach((ipa, page) => {
+    map(ipa, addBytes(block, GUEST_BYTES + page * PAGE_BYTES), PAGE_BYTES, permissions, softwareHi);
+  });
+  return table.root;
 }
 
 function range(count: number): number[] {
@@ -137,10 +175,10 @@ function countTables(boot: BootMemory, name: string, first: Address, pages: numb
 }
 
 /** A memcache (kernel/base/memcache.ts): number of pages, then their physical addresses. */
-function fillCache(boot: BootMemory, cpu: number, pages: Address): Address {
+function fillCache(boot: BootMemory, cpu: number, pages: Address, cached: number): Address {
   const cache = boot.allocateNamed(`cpu${cpu}: memcache`, 0, CACHE_BYTES);
-  boot.write32(cache, 0, CACHED);
-  for (let page = 0; page < CACHED; page++) {
+  boot.write32(cache, 0, cached);
+  for (let page = 0; page < cached; page++) {
     const { hi, lo } = addBytes(pages, page * PAGE_BYTES);
     boot.write64(cache, 8 + page * 8, hi, lo);
   }

@@ -18,7 +18,7 @@ import { isLockedInvalid } from '../../translation/stage2-descriptors.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { LIVELOCK } from '../oracles/stall.ts';
 import type { Memory, Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
-import { bootSmallVm, CACHED, GUEST_IPA, openSmallVm, type SmallVm, VMID } from './small-vm.ts';
+import { bootSmallVm, GUEST_IPA, openSmallVm, type SmallVm, VMID } from './small-vm.ts';
 import { shapeOf } from './target-shape.ts';
 
 const PAGE = 4096;
@@ -78,8 +78,8 @@ export function stage2Target({ scene, steps, mmuLock, name }: Stage2TargetOption
 }
 
 /** The tables that boot has made, for oracles of descriptors. */
-function tellTables(cpu: Cpu, { bootTables, caches }: SmallVm): void {
-  const used = bootTables.pages - caches.length * CACHED;
+export function tellTables(cpu: Cpu, { bootTables, caches, cached }: SmallVm): void {
+  const used = bootTables.pages - caches.length * cached;
   for (let page = 0; page < used; page++) {
     cpu.event(EventKind.TablePageAllocated, bootTables.hi & 0xffff, bootTables.lo + page * PAGE);
   }
