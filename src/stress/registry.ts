@@ -13,6 +13,7 @@ import { LOCKS } from '../sync/registry.ts';
 import type { TargetReference } from './campaign-task.ts';
 import { CONTROLS, MUTANTS } from './mutants/catalogue.ts';
 import type { StressTarget } from './target.ts';
+import { HAND_OFFS } from './targets/lock-promises.ts';
 import { lockTarget } from './targets/lock-target.ts';
 import { PROTOCOLS } from './targets/protocols.ts';
 
@@ -34,7 +35,9 @@ function targets(): ReadonlyMap<string, Make> {
 /** A lock for two CPUs is stressed with two, and never with more. */
 function houseLockTarget(name: string, description: string, make: () => Lock): StressTarget {
   const { cpusMax } = make();
-  if (cpusMax === undefined) return lockTarget({ name, description, make });
+  const handOff = HAND_OFFS[name];
+  const promises = handOff === undefined ? {} : { handOff };
+  if (cpusMax === undefined) return lockTarget({ name, description, make, ...promises });
   const size = { cpus: cpusMax, operations: 2 };
   const { resized: _, ...target } = lockTarget({ name, description, make, size });
   return target;

@@ -8,6 +8,7 @@ import type { Cpu, Program } from '../cpu/cpu.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { BootMemory } from '../memory/boot.ts';
 import type { Address } from '../memory/physical-address.ts';
+import type { HandOffWords } from './oracles/hand-off.ts';
 
 /** Sizes that the user chooses; a target gives the least and the default of each. */
 export interface StressSize {
@@ -71,6 +72,8 @@ export interface StressTarget {
   resized?(cpus: number): Pick<StressTarget, 'machine' | 'backedBytes'>;
   /** How often a waiter may be overtaken by later ones; absent: the lock promises nothing. */
   readonly bypasses?: number;
+  /** Where the lock promises its first waiter to be handed over. */
+  readonly handOff?: HandOffWords;
   boot(memory: BootMemory, size: StressSize): StressImage;
   /** null: the CPU takes no part. */
   program(cpu: Cpu, image: StressImage, size: StressSize, report: Reporter): Program | null;

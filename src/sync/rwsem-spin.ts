@@ -33,12 +33,17 @@ export function setWriterOwned(cpu: Cpu, hi: number, lo: number): boolean {
   return cpu.store32(hi, lo + Semaphore.Owner, owner, Order.Relaxed);
 }
 
+/** The count with the write lock taken by one who hasn't queued; 0 = he may not take it. */
+export type StealWrite = (count: number) => number;
+
+export const stealFree: StealWrite = (count) =>
+  (count & (LOCK_MASK | HANDOFF)) === 0 ? count | WRITER_LOCKED : 0;
+
 /** Result in cpu.ret: 1 = taken; cpu.lo = the last count seen. */
-export function* tryStealWrite(cpu: Cpu, hi: number, lo: number): Program {
+function* tryStealWrite(cpu: Cpu, hi: number, lo: number, steal: StealWrite): Program {
   while (!cpu.load32(hi, lo + Semaphore.Count, Order.Relaxed)) yield;
   let count = cpu.lo;
-  while ((count & (LOCK_MASK | HANDOFF)) === 0) {
-    const locked = count | WRITER_LOCKED;
+  for (let locked = steal(count); locked !== 0; locked = steal(count)) {
     while (!cpu.cas32(hi, lo + Semaphore.Count, count, locked, Order.Acquire)) yield;
     if (cpu.ok) {
       while (!setWriterOwned(cpu, hi, lo)) yield;
@@ -61,18 +66,23 @@ export function* spinOnWriter(cpu: Cpu, hi: number, lo: number): Program {
 }
 
 /** rwsem_optimistic_spin; result in cpu.ret: 1 = the write lock was stolen. */
-export function* spinForWrite(cpu: Cpu, hi: number, lo: number): Program {
+export function* spinForWrite(
+  cpu: Cpu,
+  hi: number,
+  lo: number,
+  steal: StealWrite = stealFree,
+): Program {
   cpu.ret = 0;
   while (!cpu.load32(hi, lo + Semaphore.Owner, Order.Relaxed)) yield;
   if ((cpu.lo & NON_SPINNABLE) !== 0) return;
   yield* lockSpinQueue(cpu, hi, lo + Semaphore.SpinQueue);
-  yield* spinAtHead(cpu, hi, lo);
+  yield* spinAtHead(cpu, hi, lo, steal);
   const taken = cpu.ret;
   yield* unlockSpinQueue(cpu, hi, lo + Semaphore.SpinQueue);
   cpu.ret = taken;
 }
 
-function* spinAtHead(cpu: Cpu, hi: number, lo: number): Program {
+function* spinAtHead(cpu: Cpu, hi: number, lo: number, steal: StealWrite): Program {
   let wasReader = false;
   let readerDeadline = 0;
   for (;;) {
@@ -83,7 +93,7 @@ function* spinAtHead(cpu: Cpu, hi: number, lo: number): Program {
     // A writer's word marked non-spinnable ends the spin at once; a reader's only at the first
     // look.
     if ((owner & NON_SPINNABLE) !== 0 && !(isReader && wasReader)) return;
-    yield* tryStealWrite(cpu, hi, lo);
+    yield* tryStealWrite(cpu, hi, lo, steal);
     if (cpu.ret === 1) return;
     const count = cpu.lo;
     if (!isReader) {

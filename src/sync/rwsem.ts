@@ -75,7 +75,7 @@ export const rwsemSteps: RwsemSteps = {
 
   leaveWriter: (cpu, hi, lo) => cpu.add32(hi, lo + Semaphore.Count, -WRITER_LOCKED, Order.Release),
 
-  spin: spinForWrite,
+  spin: (cpu, hi, lo) => spinForWrite(cpu, hi, lo),
 
   *sleepReader(cpu) {
     const ownHi = waiterHi(cpu, cpu.id);

@@ -11,12 +11,6 @@ function absent(id: string, name: string, change: string, notHere: string): Muta
 
 export const ABSENT_MUTANTS: readonly Mutant[] = [
   absent(
-    'M34',
-    'rwsem-handoff-lost',
-    'the hand-off bit is cleared by a spinner that steals the lock',
-    'no bound tells it: the fast path overtakes spinners of the right lock any number of times',
-  ),
-  absent(
     'M38',
     'mutex-owner-uaf',
     'a spinner looks at the state of an owner that has exited',

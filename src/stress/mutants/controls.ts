@@ -15,6 +15,7 @@ import type { Mutant } from '../mutant.ts';
 import { mutatedLock } from './mutated-lock.ts';
 import { NUMA_LOCK_CONTROLS } from './numa-locks.ts';
 import { QSPINLOCK_CONTROLS } from './qspinlock.ts';
+import { READ_WRITE_CONTROLS } from './read-write.ts';
 import { SEQUENCE_CONTROLS } from './sequences.ts';
 import { STAGE2_CONTROLS } from './stage2.ts';
 
@@ -66,5 +67,6 @@ export const CONTROLS: readonly Mutant[] = [
   ...SEQUENCE_CONTROLS,
   ...NUMA_LOCK_CONTROLS,
   ...QSPINLOCK_CONTROLS,
+  ...READ_WRITE_CONTROLS,
   ...STAGE2_CONTROLS,
 ];

@@ -10,12 +10,21 @@ import { LockNode, nodeLo } from '../../sync/lock-nodes.ts';
 import { makePercpuSemaphore, percpuSemaphoreSteps } from '../../sync/percpu-rwsem.ts';
 import { makeQueuedReadWriteLock, queuedReadWriteSteps } from '../../sync/qrwlock.ts';
 import { makeReadWriteSemaphore, rwsemSteps } from '../../sync/rwsem.ts';
-import { Waiter, waiterHi, waiterLo } from '../../sync/rwsem-layout.ts';
+import {
+  HANDOFF,
+  LOCK_MASK,
+  Waiter,
+  WRITER_LOCKED,
+  waiterHi,
+  waiterLo,
+} from '../../sync/rwsem-layout.ts';
+import { spinForWrite } from '../../sync/rwsem-spin.ts';
 import type { Mutant } from '../mutant.ts';
 import { EXCLUSION } from '../oracles/exclusion.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { STARVATION } from '../oracles/starvation.ts';
 import { TORN_READ } from '../oracles/torn-read.ts';
+import { RWSEM_HAND_OFF } from '../targets/lock-promises.ts';
 import { mutatedLock } from './mutated-lock.ts';
 
 const READER = 1 << 9;
@@ -32,7 +41,27 @@ function biased(steps: Partial<BravoSteps>): Lock {
 /** One writes, one reads. */
 const PAIR = { size: { cpus: 2, operations: 1 } } as const;
 
+/** Writers that sleep, spin and read; the promise of a hand-over is watched. */
+const RWSEM = {
+  parts: ['write', 'read'],
+  size: { cpus: 4, operations: 3 },
+  handOff: RWSEM_HAND_OFF,
+} as const;
+
 const NOT_ALONE = [EXCLUSION, TORN_READ, LOST_UPDATE];
+
+/** The right lock under the oracle that tells M34. */
+export const READ_WRITE_CONTROLS: readonly Mutant[] = [
+  mutatedLock({
+    id: 'C09',
+    name: 'rwsem-handoff-kept',
+    change: 'nothing: a spinner leaves the lock to a first waiter who asked for it',
+    model: 'sc',
+    oracles: [],
+    ...RWSEM,
+    make: () => makeReadWriteSemaphore(),
+  }),
+];
 
 export const READ_WRITE_MUTANTS: readonly Mutant[] = [
   mutatedLock({
@@ -138,6 +167,22 @@ export const READ_WRITE_MUTANTS: readonly Mutant[] = [
         *waitGracePeriod(cpu) {
           while (!cpu.fence(Fence.DmbIsh)) yield;
         },
+      }),
+  }),
+  mutatedLock({
+    id: 'M34',
+    name: 'rwsem-handoff-lost',
+    change: 'a spinner steals the lock and clears the bit by which the first waiter asked for it',
+    model: 'sc',
+    oracles: [STARVATION],
+    ...RWSEM,
+    make: () =>
+      makeReadWriteSemaphore({
+        ...rwsemSteps,
+        spin: (cpu, hi, lo) =>
+          spinForWrite(cpu, hi, lo, (count) =>
+            (count & LOCK_MASK) === 0 ? (count | WRITER_LOCKED) & ~HANDOFF : 0,
+          ),
       }),
   }),
   mutatedLock({

@@ -11,6 +11,7 @@ import { makeContention } from './contention.ts';
 import { EXCLUSION, makeExclusion } from './exclusion.ts';
 import { FRAMES, makeFrames } from './frames.ts';
 import { makeGracePeriod, SHORT_GRACE_PERIOD } from './grace-period.ts';
+import { type HandOffWords, makeHandOff } from './hand-off.ts';
 import { LOCK_CLASS, makeLockClass } from './lock-class.ts';
 import { LOST_UPDATE } from './lost-update.ts';
 import type { OracleContext, StressOracle } from './oracle.ts';
@@ -40,6 +41,8 @@ export const ORACLE_NAMES: readonly string[] = [
 export interface OracleLimits {
   /** Overtakings of a blocked waiter that the target's lock allows; absent: any number. */
   readonly bypasses?: number;
+  /** Where the target's lock promises to be handed over; absent: it doesn't. */
+  readonly handOff?: HandOffWords;
 }
 
 type Method = Exclude<keyof StressOracle, 'name'>;
@@ -101,6 +104,9 @@ function makeAll(context: OracleContext, limits: OracleLimits): StressOracle[] {
     makeContention(context),
   ];
   if (context.word !== undefined) all.push(makeBreakBeforeMake(context, context.word));
+  if (context.word !== undefined && limits.handOff !== undefined) {
+    all.push(makeHandOff(context, context.word, limits.handOff));
+  }
   if (limits.bypasses !== undefined) all.push(makeStarvation(context, limits.bypasses));
   return all;
 }

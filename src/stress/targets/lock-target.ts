@@ -15,6 +15,7 @@ import type { BootMemory } from '../../memory/boot.ts';
 import { type Address, toLinear } from '../../memory/physical-address.ts';
 import type { Lock, ReadWriteLock } from '../../sync/lock.ts';
 import { CONTENDED, TWO_WAITERS } from '../oracles/contention.ts';
+import type { HandOffWords } from '../oracles/hand-off.ts';
 import { checkCount } from '../oracles/lost-update.ts';
 import type { Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
 import { type Guarded, readSection, writeSection } from './critical-section.ts';
@@ -44,6 +45,7 @@ export interface LockTargetOptions {
   readonly parts?: readonly LockPart[];
   readonly size?: StressSize;
   readonly bypasses?: number;
+  readonly handOff?: HandOffWords;
   /** The lock that handlers take: 2, or one that is held with interrupts enabled. */
   readonly handlerLock?: number;
 }
@@ -73,6 +75,7 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
     ],
     ...shapeOf(usual.cpus, ROOM_BYTES),
     ...(options.bypasses === undefined ? {} : { bypasses: options.bypasses }),
+    ...(options.handOff === undefined ? {} : { handOff: options.handOff }),
     boot: (memory) => bootLocks(memory, make()),
     program: (cpu, image, size, report) =>
       cpu.id < size.cpus ? lockRounds(cpu, image, size, report, parts, make(), handlerLock) : null,
