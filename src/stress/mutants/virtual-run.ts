@@ -72,8 +72,9 @@ function specOf(
 ): EngineSpec & { readonly lock: Address } {
   const machine = stressMachine(cpuCount);
   const cpus = Array.from({ length: cpuCount }, (_, cpu) => cpu);
-  const workload: Pick<Workload, 'name' | 'backedBytes' | 'boot'> = {
+  const workload: Pick<Workload, 'name' | 'kernelOptions' | 'backedBytes' | 'boot'> = {
     name: 'contended lock',
+    kernelOptions: [],
     backedBytes: () => 1 << 16,
     boot(boot) {
       const lock = make();
