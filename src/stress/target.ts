@@ -74,6 +74,8 @@ export interface StressTarget {
   readonly bypasses?: number;
   /** Where the lock promises its first waiter to be handed over. */
   readonly handOff?: HandOffWords;
+  /** Whoever takes a table out of the tree owns its entries; absent: a mapping may be lost. */
+  readonly ownsDescendants?: boolean;
   boot(memory: BootMemory, size: StressSize): StressImage;
   /** null: the CPU takes no part. */
   program(cpu: Cpu, image: StressImage, size: StressSize, report: Reporter): Program | null;

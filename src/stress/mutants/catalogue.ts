@@ -17,6 +17,7 @@ import { SEQUENCE_MUTANTS } from './sequences.ts';
 import { SLEEPING_LOCK_MUTANTS } from './sleeping-locks.ts';
 import { SPINLOCK_MUTANTS } from './spinlocks.ts';
 import { STAGE2_MUTANTS } from './stage2.ts';
+import { STAGE2_PROTOCOL_MUTANTS } from './stage2-protocols.ts';
 
 const ALL: readonly Mutant[] = [
   ...SPINLOCK_MUTANTS,
@@ -27,6 +28,7 @@ const ALL: readonly Mutant[] = [
   ...SEQUENCE_MUTANTS,
   ...RECLAMATION_MUTANTS,
   ...STAGE2_MUTANTS,
+  ...STAGE2_PROTOCOL_MUTANTS,
   ...SLEEPING_LOCK_MUTANTS,
   ...NUMA_LOCK_MUTANTS,
   ...PERFORMANCE_MUTANTS,

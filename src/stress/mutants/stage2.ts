@@ -10,23 +10,23 @@ import { isTable } from '../../translation/descriptors.ts';
 import type { Mutant } from '../mutant.ts';
 import { BREAK_BEFORE_MAKE } from '../oracles/break-before-make.ts';
 import { SHORT_GRACE_PERIOD } from '../oracles/grace-period.ts';
+import { LOST_MAPPING } from '../oracles/lost-mapping.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { STALE_TLB } from '../oracles/stale-tlb.ts';
 import { ASSERTION, LIVELOCK } from '../oracles/stall.ts';
 import { USE_AFTER_FREE } from '../oracles/use-after-free.ts';
-import { notifierTarget } from '../targets/notifier-target.ts';
 import {
   collapseScene,
   lockDescendantsScene,
   meetExclusiveScene,
   meetScene,
+  orphanScene,
   pruneScene,
   relaxScene,
   remapScene,
   unmapScene,
 } from '../targets/stage2-scenes.ts';
 import { type Scene, stage2Target } from '../targets/stage2-target.ts';
-import { vmidTarget } from '../targets/vmid-target.ts';
 
 type Facts = Omit<Mutant, 'make'>;
 
@@ -124,14 +124,6 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
     collapseScene,
     { flushesRange: () => false },
   ),
-  {
-    id: 'P08',
-    name: 'vmid-reuse',
-    change: 'VMIDs are used again after a rollover without invalidating what they named',
-    model: 'sc',
-    oracles: [STALE_TLB],
-    make: () => vmidTarget({ rolloverFlushes: () => false }, 'P08 vmid-reuse'),
-  },
   mutated(
     {
       id: 'P09',
@@ -153,6 +145,17 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
     },
     collapseScene,
     { breakFlushes: ({ oldLo, level }) => !isTable(oldLo, level) },
+  ),
+  mutated(
+    {
+      id: 'P11',
+      name: 'no-lock-descendants',
+      change: 'the entries of a table are not locked before a block takes its place',
+      model: 'sc',
+      oracles: [LOST_MAPPING],
+    },
+    lockDescendantsScene,
+    { locksDescendants: () => false },
   ),
   mutated(
     {
@@ -208,19 +211,6 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
     },
   ),
   {
-    id: 'P16',
-    name: 'notifier-retry-omitted',
-    change: 'a fault maps the page that it looked up, whatever was invalidated since',
-    model: 'sc',
-    oracles: [STALE_TLB],
-    make: () =>
-      notifierTarget({
-        name: 'P16 notifier-retry-omitted',
-        scene: 'migrate',
-        steps: { retries: () => false },
-      }),
-  },
-  {
     id: 'P20',
     name: 'unlocked-write',
     change: 'entries are written without mmu_lock',
@@ -255,19 +245,6 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
     unmapScene,
     { stage1Before: (cpu, operation) => cpu.tlbi(operation, 0, 0, 0), stage1After: () => true },
   ),
-  {
-    id: 'P24',
-    name: 'notifier-seq-after-unlock',
-    change: 'the invalidate sequence is read after the lock of the VMA is dropped',
-    model: 'sc',
-    oracles: [STALE_TLB],
-    make: () =>
-      notifierTarget({
-        name: 'P24 notifier-seq-after-unlock',
-        scene: 'remap',
-        steps: { readsSequenceLocked: () => false },
-      }),
-  },
 ];
 
 /** The scenes themselves, with every step as the kernel has it. */
@@ -282,13 +259,31 @@ const SCENES: Readonly<Record<string, Scene>> = {
   relax: relaxScene,
 };
 
-export const STAGE2_CONTROLS: readonly Mutant[] = Object.entries(SCENES).map(
-  ([name, scene], index) => ({
-    id: `C${String(20 + index)}`,
-    name: `stage2-${name.replaceAll(' ', '-')}`,
-    change: `nothing: ${scene.description}`,
-    model: 'sc',
-    oracles: [],
-    make: () => stage2Target({ scene, name: `stage2 ${name}` }),
-  }),
-);
+/** What would be a mistake elsewhere. */
+const CHANGED: readonly Mutant[] = [
+  mutated(
+    {
+      id: 'C28',
+      name: 'stage2-orphan-install',
+      change: 'P11 in the merged series: a mapping may go to a table that is out of the tree',
+      model: 'sc',
+      oracles: [],
+    },
+    orphanScene,
+    { locksDescendants: () => false },
+  ),
+];
+
+export const STAGE2_CONTROLS: readonly Mutant[] = [
+  ...CHANGED,
+  ...Object.entries(SCENES).map(
+    ([name, scene], index): Mutant => ({
+      id: `C${String(20 + index)}`,
+      name: `stage2-${name.replaceAll(' ', '-')}`,
+      change: `nothing: ${scene.description}`,
+      model: 'sc',
+      oracles: [],
+      make: () => stage2Target({ scene, name: `stage2 ${name}` }),
+    }),
+  ),
+];

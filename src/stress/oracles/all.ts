@@ -8,11 +8,13 @@ import type { Explorer } from '../../engine/explore/explorer.ts';
 import type { Observer } from '../../engine/explore/observer.ts';
 import { BREAK_BEFORE_MAKE, makeBreakBeforeMake } from './break-before-make.ts';
 import { makeContention } from './contention.ts';
+import { DIRTY_LOG } from './dirty-log.ts';
 import { EXCLUSION, makeExclusion } from './exclusion.ts';
 import { FRAMES, makeFrames } from './frames.ts';
 import { makeGracePeriod, SHORT_GRACE_PERIOD } from './grace-period.ts';
 import { type HandOffWords, makeHandOff } from './hand-off.ts';
 import { LOCK_CLASS, makeLockClass } from './lock-class.ts';
+import { LOST_MAPPING, makeLostMapping } from './lost-mapping.ts';
 import { LOST_UPDATE } from './lost-update.ts';
 import type { OracleContext, StressOracle } from './oracle.ts';
 import { makeStaleTlb, STALE_TLB } from './stale-tlb.ts';
@@ -36,6 +38,8 @@ export const ORACLE_NAMES: readonly string[] = [
   FRAMES,
   BREAK_BEFORE_MAKE,
   STALE_TLB,
+  DIRTY_LOG,
+  LOST_MAPPING,
 ];
 
 export interface OracleLimits {
@@ -43,6 +47,8 @@ export interface OracleLimits {
   readonly bypasses?: number;
   /** Where the target's lock promises to be handed over; absent: it doesn't. */
   readonly handOff?: HandOffWords;
+  /** Whoever takes a table out of the tree owns its entries (prune=lock-descendants). */
+  readonly ownsDescendants?: boolean;
 }
 
 type Method = Exclude<keyof StressOracle, 'name'>;
@@ -103,9 +109,11 @@ function makeAll(context: OracleContext, limits: OracleLimits): StressOracle[] {
     makeStaleTlb(context),
     makeContention(context),
   ];
-  if (context.word !== undefined) all.push(makeBreakBeforeMake(context, context.word));
-  if (context.word !== undefined && limits.handOff !== undefined) {
-    all.push(makeHandOff(context, context.word, limits.handOff));
+  const { word } = context;
+  if (word !== undefined) {
+    all.push(makeBreakBeforeMake(context, word));
+    if (limits.handOff !== undefined) all.push(makeHandOff(context, word, limits.handOff));
+    if (limits.ownsDescendants === true) all.push(makeLostMapping(context, word));
   }
   if (limits.bypasses !== undefined) all.push(makeStarvation(context, limits.bypasses));
   return all;

@@ -1,6 +1,7 @@
 /** Targets of what is no lock of src/sync/registry.ts, or needs a target of its own, by name. */
 
 import type { StressTarget } from '../target.ts';
+import { dirtyHardwareTarget } from './dirty-hardware-target.ts';
 import { hazardTarget } from './hazard-target.ts';
 import { qspinlockNestedTarget } from './interrupt-nesting-target.ts';
 import { latchTarget } from './latch-target.ts';
@@ -48,6 +49,7 @@ export const PROTOCOLS: Readonly<Record<string, () => StressTarget>> = {
   'vmid-rollover': () => vmidTarget(),
   'notifier-retry': () => notifierTarget({ name: 'notifier-retry', scene: 'migrate' }),
   'notifier-remap': () => notifierTarget({ name: 'notifier-remap', scene: 'remap' }),
+  'dirty-hardware': () => dirtyHardwareTarget(),
   ...Object.fromEntries(
     Object.entries(SCENES).map(([name, scene]) => [name, () => stage2Target({ scene, name })]),
   ),

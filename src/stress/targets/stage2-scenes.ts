@@ -255,9 +255,18 @@ export const lockDescendantsScene: Scene = {
   mapped: true,
   size: PAIR,
   mappedAtEnd: [1],
+  ownsDescendants: true,
   program(cpu, vm, image) {
     return asHost(cpu, vm, cpu.id === 0 ? lockAll(cpu, vm, image) : remapShared(cpu, vm, image));
   },
+};
+
+/** The same in the series that was merged: what is mapped into a table that goes faults again. */
+export const orphanScene: Scene = {
+  ...lockDescendantsScene,
+  description: 'a block takes the place of a table that another CPU maps into, unlocked',
+  options: { faults: 'parallel', prune: 'rcu-callback' },
+  ownsDescendants: false,
 };
 
 function* lockAll(cpu: Cpu, vm: Vm, image: SmallVm): Program {

@@ -34,6 +34,8 @@ export interface Scene {
   program(cpu: Cpu, vm: Vm, image: SmallVm, size: StressSize): Program;
   /** Pages (0, 1) that are mapped at the end. */
   readonly mappedAtEnd: readonly number[];
+  /** No mapping may go to a table that is out of the tree: an entry was locked before. */
+  readonly ownsDescendants?: boolean;
 }
 
 export interface Stage2TargetOptions {
@@ -53,6 +55,7 @@ export function stage2Target({ scene, steps, mmuLock, name }: Stage2TargetOption
     smallest: { cpus: 2, operations: 1 },
     usual: scene.size,
     goals: [],
+    ...(scene.ownsDescendants === true ? { ownsDescendants: true } : {}),
     ...shapeOf(scene.size.cpus, ROOM_BYTES),
     boot(memory, size) {
       const { options, mapped, permissions } = scene;

@@ -1,0 +1,67 @@
+/**
+ * Mutants of what stands around stage-2 tables: VMIDs, MMU notifiers, dirty state. And controls of
+ * theirs.
+ */
+
+import { Order } from '../../cpu/operations.ts';
+import type { Mutant } from '../mutant.ts';
+import { DIRTY_LOG } from '../oracles/dirty-log.ts';
+import { STALE_TLB } from '../oracles/stale-tlb.ts';
+import { dirtyHardwareTarget } from '../targets/dirty-hardware-target.ts';
+import { notifierTarget } from '../targets/notifier-target.ts';
+import { vmidTarget } from '../targets/vmid-target.ts';
+
+export const STAGE2_PROTOCOL_MUTANTS: readonly Mutant[] = [
+  {
+    id: 'P08',
+    name: 'vmid-reuse',
+    change: 'VMIDs are used again after a rollover without invalidating what they named',
+    model: 'sc',
+    oracles: [STALE_TLB],
+    make: () => vmidTarget({ rolloverFlushes: () => false }, 'P08 vmid-reuse'),
+  },
+  {
+    id: 'P16',
+    name: 'notifier-retry-omitted',
+    change: 'a fault maps the page that it looked up, whatever was invalidated since',
+    model: 'sc',
+    oracles: [STALE_TLB],
+    make: () =>
+      notifierTarget({
+        name: 'P16 notifier-retry-omitted',
+        scene: 'migrate',
+        steps: { retries: () => false },
+      }),
+  },
+  {
+    id: 'P18',
+    name: 'nonatomic-clear-ad',
+    change: 'the access flag is cleared by a plain store of what was read',
+    model: 'sc',
+    oracles: [DIRTY_LOG],
+    make: () =>
+      dirtyHardwareTarget(
+        {
+          replace(cpu, entryHi, entryLo, oldHi, _oldLo, lo) {
+            if (!cpu.store64(entryHi, entryLo, oldHi, lo, Order.Relaxed)) return false;
+            cpu.ok = true;
+            return true;
+          },
+        },
+        'P18 nonatomic-clear-ad',
+      ),
+  },
+  {
+    id: 'P24',
+    name: 'notifier-seq-after-unlock',
+    change: 'the invalidate sequence is read after the lock of the VMA is dropped',
+    model: 'sc',
+    oracles: [STALE_TLB],
+    make: () =>
+      notifierTarget({
+        name: 'P24 notifier-seq-after-unlock',
+        scene: 'remap',
+        steps: { readsSequenceLocked: () => false },
+      }),
+  },
+];
