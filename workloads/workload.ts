@@ -16,6 +16,8 @@ import type { Machine } from '../src/machine/machine.ts';
 import type { BootMemory } from '../src/memory/boot.ts';
 import type { Address } from '../src/memory/physical-address.ts';
 import type { Lock } from '../src/sync/lock.ts';
+import type { TraceFeed } from '../src/trace/feed.ts';
+import type { ScannedTrace } from '../src/trace/scanned-trace.ts';
 import type { KernelMap } from '../src/translation/boot-tables.ts';
 
 /** Which CPUs take part and what each does; decided before boot. */
@@ -34,6 +36,8 @@ export interface WorkloadContext {
   /** Workload parameters and kernel options, resolved; sizes in bytes, times in ps. */
   readonly parameters: Parameters;
   readonly seed: number;
+  /** Where the CPUs of a trace find their records; only while it runs. */
+  readonly feed?: TraceFeed;
 }
 
 /** The kernel as a workload finds it when it boots. */
@@ -148,6 +152,8 @@ export interface Workload {
    * file.
    */
   withLock?(file: string, lock: Lock): Workload;
+  /** Where `input` is a parameter: the same workload with a trace that has been scanned. */
+  withTrace?(trace: ScannedTrace): Workload;
   /** Completed operations (Cpu.mark) to expect of a run, for progress and time estimates. */
   operations?(context: WorkloadContext): number;
   boot(boot: BootMemory, context: WorkloadContext, kernel: BootedKernel): Image;

@@ -98,7 +98,7 @@ async function runVariants(
   labels: readonly string[],
   signal: AbortSignal,
 ): Promise<ComparedRun[] | null> {
-  const variants = await resolveVariants(args, workload, labels);
+  const variants = await resolveVariants(args, workload, labels, signal);
   if (args.values.has('dry-run')) {
     await printDryRun(variants, args.values.has('json'));
     return null;
@@ -131,13 +131,14 @@ async function resolveVariants(
   args: Arguments,
   workload: string,
   labels: readonly string[],
+  signal: AbortSignal,
 ): Promise<Variant[]> {
   const { resolveSpecification } = await import('../run/specification.ts');
   const common = args.repeated.get('set') ?? [];
   const variants: Variant[] = [];
   for (const label of labels) {
     const assignments = [...common, ...splitVariant(label)];
-    const spec = await resolveSpecification(requestOf(args, workload, assignments));
+    const spec = await resolveSpecification(requestOf(args, workload, assignments), signal);
     if (spec.engine === 'host') throw notCompared();
     variants.push({ label, spec });
   }

@@ -29,7 +29,7 @@ async function run(args: Arguments, signal: AbortSignal): Promise<ExitCode> {
   const { runSpecification, workerLimit } = await import('../run/run.ts');
   const { workload, assignments } = splitWords(args.words);
   const all = [...(args.repeated.get('set') ?? []), ...assignments];
-  const spec = await resolveSpecification(requestOf(args, workload, all));
+  const spec = await resolveSpecification(requestOf(args, workload, all), signal);
   const estimate = estimateRun(spec, workerLimit(spec));
   if (values.has('dry-run')) {
     const { dryRunJson, dryRunText } = await import('../run/dry-run.ts');

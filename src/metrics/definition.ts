@@ -77,6 +77,9 @@ const metrics = {
   VmallocAlloc: ['vmalloc.alloc', 'finding an area and mapping its pages'],
   VmallocFree: ['vmalloc.free', 'unmapping an area; the flush is lazy'],
   VmallocPurge: ['vmalloc.purge', 'flush and purge of areas freed lazily'],
+  TraceLoad: ['trace.load', 'one load of a trace, all its lines'],
+  TraceStore: ['trace.store', 'one store of a trace, all its lines'],
+  TraceFetch: ['trace.fetch', 'one instruction of a trace, all its lines'],
 } as const;
 
 const counters = {

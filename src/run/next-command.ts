@@ -21,6 +21,11 @@ export function nextCommand(spec: RunSpec): string {
     const other = lock === 'mcs' ? 'ticket' : 'mcs';
     return `numalab compare ${name} lock=${lock} lock=${other}${tail}`;
   }
+  const input = spec.parameters['input'];
+  if (typeof input === 'string' && input !== '') {
+    const places = ['first-touch', 'interleave'].map((way) => `input=${input},mempolicy=${way}`);
+    return `numalab compare ${name} ${places.join(' ')}${tail}`;
+  }
   if (seeds.length === 1) return `numalab run ${name} --repeat 4`;
   return `numalab list params ${name}`;
 }

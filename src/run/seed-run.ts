@@ -10,6 +10,7 @@ import { createEngineBuffers } from '../engine/virtual/engine-buffers.ts';
 import type { EngineSpec, WorkerResult } from '../engine/virtual/spec.ts';
 import { PhysicalMemory } from '../memory/physical-memory.ts';
 import { COUNTERS, METRICS } from '../metrics/definition.ts';
+import { TraceReader } from '../trace/reader-thread.ts';
 import type { AutoThreads } from './auto-threads.ts';
 import type { BootedMachine } from './boot.ts';
 import { nodeEndpoint } from './comlink-endpoint.ts';
@@ -101,7 +102,11 @@ export class SeedRun {
     const spec = this.#engineSpec(booted, threads);
     const channels = Array.from({ length: threads.workerCount }, () => new MessageChannel());
     const silence = new Silence(threads.workerCount);
-    const abort = (reason?: number): void => raiseAbort(spec.buffers.control, reason);
+    const reader = this.#traceReader();
+    const abort = (reason?: number): void => {
+      raiseAbort(spec.buffers.control, reason);
+      reader?.stop();
+    };
     let startedMs = 0;
     const observer: RunObserver = {
       progress: (seedIndex, worker, emulatedPs, operations, accesses) => {
@@ -117,7 +122,10 @@ export class SeedRun {
       ({ port2 }, worker): EngineTask => ({
         kind: 'engine',
         workload: this.#spec.reference,
-        context: contextOf(this.#spec, this.#seed),
+        context: {
+          ...contextOf(this.#spec, this.#seed),
+          ...(reader === null ? {} : { feed: reader.feed }),
+        },
         image: booted.image,
         spec,
         worker,
@@ -135,7 +143,15 @@ export class SeedRun {
     } finally {
       silence.stop();
       for (const { port1 } of channels) port1.close();
+      await reader?.close();
     }
+  }
+
+  /** One thread that reads for all CPUs of a trace, from its start. */
+  #traceReader(): TraceReader | null {
+    const { reference, parameters } = this.#spec;
+    if (reference.trace === undefined) return null;
+    return new TraceReader(reference.trace, Number(parameters['passes'] ?? 1));
   }
 
   #engineSpec(booted: BootedMachine, threads: ThreadMap): EngineSpec {

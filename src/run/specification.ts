@@ -16,6 +16,7 @@ import { type Json, sha256Hex, sortedJson } from './run-id.ts';
 import type { ResolvedWorkload, RunRequest, RunSpec } from './run-spec.ts';
 import type { WorkloadReference } from './task.ts';
 import { parseThreads } from './threads.ts';
+import { hashesOfTrace, withTrace } from './trace-input.ts';
 import { isLockFile, openUserLock } from './user-lock-file.ts';
 import {
   hashUserFiles,
@@ -29,7 +30,11 @@ const SEED_MAX = 2 ** 53;
 const REPEAT_MAX = 10_000;
 const JOBS_MAX = 256;
 
-export async function resolveSpecification(request: RunRequest): Promise<RunSpec> {
+/** `signal`: ends the reading of large inputs (traces). */
+export async function resolveSpecification(
+  request: RunRequest,
+  signal?: AbortSignal,
+): Promise<RunSpec> {
   const engine = resolveEngine(request);
   const seeds = resolveSeeds(request.seed ?? '1', request.repeat ?? '1');
   const jobs = resolveJobs(request.jobs ?? 'auto', seeds.length);
@@ -37,7 +42,9 @@ export async function resolveSpecification(request: RunRequest): Promise<RunSpec
   const word = request.workload ?? DEFAULT_WORKLOAD;
   const profile = await profileOf(word);
   const what =
-    profile === null ? await resolveSingle(word, request) : await resolveParts(profile, request);
+    profile === null
+      ? await resolveSingle(word, request, signal)
+      : await resolveParts(profile, request);
   const lockFile = what.reference.lock?.file ?? '';
   const paths = [word, request.machine ?? '', profile?.machine ?? '', lockFile].filter(isUserFile);
   const spec = {
@@ -48,14 +55,20 @@ export async function resolveSpecification(request: RunRequest): Promise<RunSpec
     threads,
     jobs: engine === 'host' ? 1 : jobs,
     check: request.check,
-    userFiles: hashUserFiles(paths),
+    userFiles: { ...hashUserFiles(paths), ...hashesOfTrace(what.reference) },
     request,
   };
   return { ...spec, runId: runIdOf(spec) };
 }
 
-async function resolveSingle(word: string, request: RunRequest): Promise<ResolvedWorkload> {
-  const reference = await withUserLock(await referenceOf(word), request.assignments);
+async function resolveSingle(
+  word: string,
+  request: RunRequest,
+  signal: AbortSignal | undefined,
+): Promise<ResolvedWorkload> {
+  const named = await referenceOf(word);
+  const locked = await withUserLock(named, request.assignments);
+  const reference = await withTrace(locked, request, signal);
   const workload = await loadReference(reference);
   const machine = loadMachine(request.machine ?? workload.defaultMachine);
   return { reference, ...resolveOn(machine, workload, request) };

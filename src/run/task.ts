@@ -7,6 +7,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Image, WorkloadContext } from '../../workloads/workload.ts';
 import type { ErrorData } from '../base/errors.ts';
 import type { EngineSpec, WorkerResult } from '../engine/virtual/spec.ts';
+import type { ScannedTrace } from '../trace/scanned-trace.ts';
 import type { BootedMachine } from './boot.ts';
 
 /** Where a worker finds the workload: a name of the registry, or the URL of a module. */
@@ -18,6 +19,8 @@ export interface WorkloadReference {
   readonly parts: readonly ProfilePart[];
   /** A lock from a user's file, for workloads with `lock=`. */
   readonly lock?: UserLockReference;
+  /** A trace that has been scanned, for workloads with `input=`. */
+  readonly trace?: ScannedTrace;
 }
 
 /** Enough for worker threads to find the same lock again. */

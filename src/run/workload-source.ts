@@ -48,6 +48,10 @@ export async function loadReference(reference: WorkloadReference): Promise<Workl
     reference.url === ''
       ? await loadWorkload(reference.name)
       : await importWorkload(reference.url, reference.name);
+  if (reference.trace !== undefined) {
+    assert(workload.withTrace !== undefined, `${workload.name} takes no trace`);
+    return workload.withTrace(reference.trace);
+  }
   if (reference.lock === undefined) return workload;
   assert(workload.withLock !== undefined, `${workload.name} takes no lock from a file`);
   return workload.withLock(reference.lock.file, await importUserLock(reference.lock));

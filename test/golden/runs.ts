@@ -38,6 +38,7 @@ export const GOLDEN_RUNS: readonly GoldenRun[] = [
   run('page_fault2 sampleTime=50us s=1 warmup=0 size=256K placement=spread', FOUR_NODES, 4),
   run('page_fault3 mode=threads sampleTime=50us s=1 warmup=0 size=256K', TWO_NODES, 4),
   run('mmap1 mode=threads sampleTime=50us s=1 warmup=0 size=1M placement=spread', TWO_NODES, 4),
+  run('trace input=workloads/traces/sort.din.gz placement=spread', TWO_NODES, 4),
 ];
 
 function run(words: string, machine: string, cpus: number): GoldenRun {

@@ -17,17 +17,18 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
   translation: ['base', 'machine', 'memory', 'cache'],
   cpu: BELOW_CPU,
   metrics: ['base'],
+  trace: ['base'],
   checkers: [...BELOW_CPU, 'cpu', 'metrics'],
   engine: [...BELOW_CPU, 'cpu', 'metrics', 'checkers'],
   sync: [...BELOW_CPU, 'cpu', 'metrics'],
   kernel: KERNEL_SIDE,
-  workloads: [...KERNEL_SIDE, 'kernel'],
+  workloads: [...KERNEL_SIDE, 'kernel', 'trace'],
   report: ['base', 'metrics'],
   compare: ['base', 'metrics', 'report'],
-  run: [...KERNEL_SIDE, 'kernel', 'workloads', 'engine', 'checkers', 'report', 'compare'],
+  run: [...KERNEL_SIDE, 'kernel', 'workloads', 'engine', 'checkers', 'report', 'compare', 'trace'],
   stress: [...KERNEL_SIDE, 'kernel', 'workloads', 'engine', 'checkers', 'run', 'report'],
   commands: [...KERNEL_SIDE, 'kernel', 'workloads', 'run', 'stress', 'report', 'compare'],
-  workers: ['base', 'engine', 'run', 'stress'],
+  workers: ['base', 'engine', 'run', 'stress', 'trace'],
 };
 
 /** Vocabulary of the CPU operations: any room from translation upwards may use these. */
