@@ -57,6 +57,7 @@ async function run(args: Arguments): Promise<ExitCode> {
   if (args.values.has('json')) printJson(entries);
   else if (args.values.has('names')) print(entries.map(({ name }) => name).join('\n'));
   else if (what === 'locks') print(await locksAndObjects(entries));
+  else if (what === 'oracles') print(oracleTable(entries));
   else print(entryTable(entries));
   return ExitCode.Done;
 }
@@ -82,6 +83,14 @@ function entryTable(entries: readonly Entry[]): string {
   if (entries.length === 0) return 'none';
   const width = Math.max(...entries.map(({ name }) => name.length));
   return entries.map(({ name, description }) => `${name.padEnd(width)}  ${description}`).join('\n');
+}
+
+function oracleTable(entries: readonly Entry[]): string {
+  const rows = entries.map(({ name, engines, description }) => {
+    const where = (engines as readonly string[]).join(' ').padEnd('explore host virtual'.length);
+    return { name, description: `${where}  ${description}` };
+  });
+  return `${entryTable(rows)}\n\nvirtual: under run --check, by rules of its own; others: stress`;
 }
 
 async function workloads(): Promise<readonly Entry[]> {
@@ -184,8 +193,8 @@ async function strategies(): Promise<readonly Entry[]> {
 }
 
 async function oracles(): Promise<readonly Entry[]> {
-  const { ORACLE_NAMES } = await import('../stress/oracles/all.ts');
-  return ORACLE_NAMES.map((name) => ({ name, description: '' }));
+  const { ORACLES } = await import('../stress/oracles/catalogue.ts');
+  return ORACLES.map((oracle) => ({ ...oracle }));
 }
 
 async function mutants(): Promise<readonly Entry[]> {

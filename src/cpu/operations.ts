@@ -207,5 +207,18 @@ export const EventKind = {
   InterruptLeft: 18,
   /** Nobody can find the object any more; who has found it may still use it. */
   ObjectUnlinked: 19,
+  // What histories are made of; how addresses carry it: src/stress/oracles/history-events.ts.
+  /** A change of mappings is asked for, what it leads to, and it is over. */
+  ChangeInvoked: 20,
+  ChangeOutput: 21,
+  ChangeReturned: 22,
+  /** The accesses that follow are to this page of a guest; one was refused. */
+  GuestAccess: 23,
+  GuestRefused: 24,
+  /** Where the tables of a guest begin. */
+  TableRoot: 25,
+  /** Where a dirty bitmap is, and the pages that it is about. */
+  DirtyBitmap: 26,
+  DirtyBitmapPages: 27,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];

@@ -12,7 +12,7 @@ import { PS_PER_MS, PS_PER_S } from '../base/units.ts';
 import type { MemoryModel } from '../engine/explore/execution.ts';
 import { isLockFile, openUserLock } from '../run/user-lock-file.ts';
 import type { CampaignSetup, TargetReference } from './campaign-task.ts';
-import { ORACLE_NAMES } from './oracles/all.ts';
+import { ORACLE_NAMES } from './oracles/catalogue.ts';
 import { mutantNamed, resolveTarget, targetsNamed, userLockTarget } from './registry.ts';
 import { STEP_LIMIT } from './run-target.ts';
 import { parseStrategy, type StrategyName } from './strategies.ts';

@@ -10,6 +10,7 @@ import { isTable } from '../../translation/descriptors.ts';
 import type { Mutant } from '../mutant.ts';
 import { BREAK_BEFORE_MAKE } from '../oracles/break-before-make.ts';
 import { SHORT_GRACE_PERIOD } from '../oracles/grace-period.ts';
+import { HISTORY } from '../oracles/history.ts';
 import { LOST_MAPPING } from '../oracles/lost-mapping.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { STALE_TLB } from '../oracles/stale-tlb.ts';
@@ -69,7 +70,7 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
       name: 'bbm-no-dsb-before',
       change: 'the TLBI is issued before the cleared entry is visible',
       model: 'tso',
-      oracles: [STALE_TLB, USE_AFTER_FREE],
+      oracles: [BREAK_BEFORE_MAKE, STALE_TLB, USE_AFTER_FREE],
     },
     collapseScene,
     { storesVisible: () => true },
@@ -91,7 +92,7 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
       name: 'tlbi-local',
       change: 'the TLBI reaches the issuing CPU only',
       model: 'sc',
-      oracles: [STALE_TLB, BREAK_BEFORE_MAKE],
+      oracles: [STALE_TLB, HISTORY, BREAK_BEFORE_MAKE],
     },
     unmapScene,
     { form: (operation) => LOCAL[operation] ?? operation },
@@ -102,7 +103,7 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
       name: 'tlbi-wrong-vmid',
       change: 'the TLBI is for another VMID',
       model: 'sc',
-      oracles: [STALE_TLB],
+      oracles: [STALE_TLB, HISTORY],
     },
     unmapScene,
     {
@@ -119,7 +120,7 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
       name: 'tlbi-wrong-range',
       change: 'a table that is replaced is flushed as if it were one page',
       model: 'sc',
-      oracles: [STALE_TLB],
+      oracles: [BREAK_BEFORE_MAKE, STALE_TLB],
     },
     collapseScene,
     { flushesRange: () => false },
@@ -163,7 +164,7 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
       name: 'cmpxchg-plain',
       change: 'a shared walker writes its entry by a plain store',
       model: 'sc',
-      oracles: [LOST_UPDATE, BREAK_BEFORE_MAKE],
+      oracles: [LOST_UPDATE, BREAK_BEFORE_MAKE, HISTORY],
     },
     meetScene,
     {
@@ -215,7 +216,7 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
     name: 'unlocked-write',
     change: 'entries are written without mmu_lock',
     model: 'sc',
-    oracles: [LOST_UPDATE, BREAK_BEFORE_MAKE, ASSERTION],
+    oracles: [LOST_UPDATE, BREAK_BEFORE_MAKE, HISTORY, ASSERTION],
     make: () =>
       stage2Target({
         scene: meetExclusiveScene,
@@ -240,7 +241,7 @@ export const STAGE2_MUTANTS: readonly Mutant[] = [
       name: 'stage1-before-stage2',
       change: "the guest's stage 1 is invalidated before stage 2's entry",
       model: 'sc',
-      oracles: [STALE_TLB],
+      oracles: [STALE_TLB, HISTORY],
     },
     unmapScene,
     { stage1Before: (cpu, operation) => cpu.tlbi(operation, 0, 0, 0), stage1After: () => true },

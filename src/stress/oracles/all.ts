@@ -1,46 +1,27 @@
 /**
- * Every oracle that listens, as one listener: what an engine is given. The exhaustive list of names
- * is what `--oracles` takes and what mutants expect.
+ * Every oracle that listens, as one listener: what an engine is given. Most are made anew for each
+ * schedule; those of tables, histories and bitmaps when there is first something for them to hear
+ * (a schedule of a lock is over in a few microseconds), and then begin again with each.
  */
 
+import { EventKind } from '../../cpu/operations.ts';
 import { StepKind } from '../../engine/explore/execution.ts';
 import type { Explorer } from '../../engine/explore/explorer.ts';
 import type { Observer } from '../../engine/explore/observer.ts';
-import { BREAK_BEFORE_MAKE, makeBreakBeforeMake } from './break-before-make.ts';
+import { makeBreakBeforeMake } from './break-before-make.ts';
 import { makeContention } from './contention.ts';
-import { DIRTY_LOG } from './dirty-log.ts';
-import { EXCLUSION, makeExclusion } from './exclusion.ts';
-import { FRAMES, makeFrames } from './frames.ts';
-import { makeGracePeriod, SHORT_GRACE_PERIOD } from './grace-period.ts';
+import { makeDirtyLog } from './dirty-log.ts';
+import { makeExclusion } from './exclusion.ts';
+import { makeFrames } from './frames.ts';
+import { makeGracePeriod } from './grace-period.ts';
 import { type HandOffWords, makeHandOff } from './hand-off.ts';
-import { LOCK_CLASS, makeLockClass } from './lock-class.ts';
-import { LOST_MAPPING, makeLostMapping } from './lost-mapping.ts';
-import { LOST_UPDATE } from './lost-update.ts';
+import { makeHistory } from './history.ts';
+import { makeLockClass } from './lock-class.ts';
+import { makeLostMapping } from './lost-mapping.ts';
 import type { OracleContext, StressOracle } from './oracle.ts';
-import { makeStaleTlb, STALE_TLB } from './stale-tlb.ts';
-import { ASSERTION, DEADLOCK, LIVELOCK, LOST_WAKE_UP } from './stall.ts';
-import { makeStarvation, STARVATION } from './starvation.ts';
-import { TORN_READ } from './torn-read.ts';
-import { makeUseAfterFree, USE_AFTER_FREE } from './use-after-free.ts';
-
-export const ORACLE_NAMES: readonly string[] = [
-  EXCLUSION,
-  LOST_UPDATE,
-  DEADLOCK,
-  LOST_WAKE_UP,
-  LIVELOCK,
-  ASSERTION,
-  STARVATION,
-  TORN_READ,
-  USE_AFTER_FREE,
-  SHORT_GRACE_PERIOD,
-  LOCK_CLASS,
-  FRAMES,
-  BREAK_BEFORE_MAKE,
-  STALE_TLB,
-  DIRTY_LOG,
-  LOST_MAPPING,
-];
+import { makeStaleTlb } from './stale-tlb.ts';
+import { makeStarvation } from './starvation.ts';
+import { makeUseAfterFree } from './use-after-free.ts';
 
 export interface OracleLimits {
   /** Overtakings of a blocked waiter that the target's lock allows; absent: any number. */
@@ -54,25 +35,58 @@ export interface OracleLimits {
 type Method = Exclude<keyof StressOracle, 'name'>;
 type Having<Name extends Method> = StressOracle & Required<Pick<StressOracle, Name>>;
 
-/** All oracles, made anew for each schedule. */
+function having<Name extends Method>(all: readonly StressOracle[], name: Name): Having<Name>[] {
+  return all.filter((oracle): oracle is Having<Name> => oracle[name] !== undefined);
+}
+
+const Late = { Tables: 1, Histories: 2, Bitmaps: 4 } as const;
+
+/** By kind of event: who has to be there to hear it. */
+const WANTED_BY = new Uint8Array(256);
+WANTED_BY[EventKind.TablePageAllocated] = Late.Tables;
+WANTED_BY[EventKind.TablePageFreed] = Late.Tables;
+WANTED_BY[EventKind.TableRoot] = Late.Tables | Late.Histories;
+WANTED_BY[EventKind.ChangeInvoked] = Late.Histories;
+WANTED_BY[EventKind.GuestAccess] = Late.Histories;
+WANTED_BY[EventKind.PageWriteProtected] = Late.Bitmaps;
+WANTED_BY[EventKind.DirtyBitmap] = Late.Bitmaps;
+
+/** All oracles of one schedule after the other. */
 export function observe(context: OracleContext, limits: OracleLimits = {}): Observer {
+  const late: StressOracle[] = [];
+  let called = 0;
   let all: StressOracle[] = [];
-  const having = <Name extends Method>(name: Name): Having<Name>[] =>
-    all.filter((oracle): oracle is Having<Name> => oracle[name] !== undefined);
   let hear: Having<'event'>[] = [];
   let look: Having<'access'>[] = [];
+  let follow: Having<'translated'>[] = [];
   let changes: Having<'wrote'>[] = [];
+  // Only those that came late have this.
+  let walks: Having<'walkRead'>[] = [];
+  const listen = (): void => {
+    const here = called === 0 ? all : all.concat(late);
+    hear = having(here, 'event');
+    look = having(here, 'access');
+    follow = having(here, 'translated');
+    changes = having(here, 'wrote');
+  };
+  const call = (wanted: number): void => {
+    late.push(...makeLate(wanted & ~called, context));
+    called |= wanted;
+    walks = having(late, 'walkRead');
+    listen();
+  };
   const access = (cpu: number, hi: number, lo: number, bytes: number, writes: boolean): void => {
     for (const oracle of look) oracle.access(cpu, hi, lo, bytes, writes);
   };
   return {
     begin() {
       all = makeAll(context, limits);
-      hear = having('event');
-      look = having('access');
-      changes = having('wrote');
+      for (const oracle of late) oracle.begin?.();
+      listen();
     },
     event(cpu, kind, hi, lo) {
+      const wanted = WANTED_BY[kind]!;
+      if ((wanted & ~called) !== 0) call(wanted);
       for (const oracle of hear) oracle.event(cpu, kind, hi, lo);
     },
     read: (cpu, hi, lo, bytes) => access(cpu, hi, lo, bytes, false),
@@ -81,22 +95,38 @@ export function observe(context: OracleContext, limits: OracleLimits = {}): Obse
       for (const oracle of changes) oracle.wrote(cpu, hi, lo, bytes, oldLo, oldHi);
     },
     walkRead(cpu, hi, lo) {
+      if ((called & Late.Tables) === 0) call(Late.Tables);
       access(cpu, hi, lo, 8, false);
-      for (const oracle of all) oracle.walkRead?.(cpu, hi, lo);
+      for (const oracle of walks) oracle.walkRead(cpu, hi, lo);
     },
     tlbi(operation) {
-      for (const oracle of all) oracle.tlbi?.(operation);
+      for (const oracle of late) oracle.tlbi?.(operation);
     },
     dsb(cpu) {
-      for (const oracle of all) oracle.dsb?.(cpu);
+      for (const oracle of late) oracle.dsb?.(cpu);
+    },
+    setRoot(cpu, register, hi, lo) {
+      if ((called & Late.Tables) === 0) call(Late.Tables);
+      for (const oracle of late) oracle.setRoot?.(cpu, register, hi, lo);
     },
     translated(translated) {
-      for (const oracle of all) oracle.translated?.(translated);
+      for (const oracle of follow) oracle.translated(translated);
     },
     finish() {
-      for (const oracle of all) oracle.finish?.();
+      for (const oracle of late) oracle.finish?.();
     },
   };
+}
+
+function makeLate(wanted: number, context: OracleContext): StressOracle[] {
+  const { word } = context;
+  const made: StressOracle[] = [];
+  if ((wanted & Late.Tables) !== 0 && word !== undefined) {
+    made.push(makeBreakBeforeMake(context, word));
+  }
+  if ((wanted & Late.Histories) !== 0) made.push(makeHistory(context));
+  if ((wanted & Late.Bitmaps) !== 0 && word !== undefined) made.push(makeDirtyLog(context, word));
+  return made;
 }
 
 function makeAll(context: OracleContext, limits: OracleLimits): StressOracle[] {
@@ -111,7 +141,6 @@ function makeAll(context: OracleContext, limits: OracleLimits): StressOracle[] {
   ];
   const { word } = context;
   if (word !== undefined) {
-    all.push(makeBreakBeforeMake(context, word));
     if (limits.handOff !== undefined) all.push(makeHandOff(context, word, limits.handOff));
     if (limits.ownsDescendants === true) all.push(makeLostMapping(context, word));
   }
@@ -130,6 +159,7 @@ export function observeExplorer(explorer: Explorer, limits: OracleLimits): Obser
         explorer.kind[explorer.cpuCount + cpu] !== StepKind.Drain,
       interrupts: (cpu) => explorer.cpus[cpu]!.interruptsEnabled,
       word: (hi, lo) => explorer.memory.peek32(hi & 0xffff, lo),
+      sizesMayDiffer: explorer.machine.features.bbm !== '0',
       fail: (finding) => explorer.fail(finding),
       reach: (goal) => explorer.reached.add(goal),
     },

@@ -1,101 +1,118 @@
 /**
- * The break-before-make automaton of each descriptor (Arm ARM D8.16.1): a valid descriptor that
- * changes its output address, its size or its memory type goes through invalid, a TLBI that reaches
- * everybody, and a DSB of the CPU that issued it, before it is valid again. Permissions, the access
- * flag and dirty state may change in place.
+ * Break-before-make and its neighbours (bbm-automaton.ts, tree-rules.ts) over a schedule of the
+ * explore engine, which tells stores when walkers can see them.
  *
  * A word is a descriptor if its page is a table: told so when it was handed out, or seen by a
- * hardware walk. TLBIs are not matched with addresses here: one that misses shows as a stale
- * translation (stale-tlb.ts).
+ * hardware walk. Roots are learnt from the root registers; owners of trees from TableRoot events.
  */
 
-import { EventKind, isBroadcast } from '../../cpu/operations.ts';
-import { isValid, PTE_AF } from '../../translation/descriptors.ts';
-import {
-  S2_PERMISSION_MASK_HI,
-  S2_PERMISSION_MASK_LO,
-} from '../../translation/stage2-descriptors.ts';
-import type { OracleContext, StressOracle } from './oracle.ts';
+import { addressKey } from '../../checkers/violation.ts';
+import { EventKind, Regime, Register } from '../../cpu/operations.ts';
+import { BbmAutomaton } from './bbm-automaton.ts';
+import type { OracleContext, OracleFacts, StressOracle } from './oracle.ts';
+import { pageNumber, TableTrees } from './table-trees.ts';
+import { TreeRules } from './tree-rules.ts';
 
 export const BREAK_BEFORE_MAKE = 'break-before-make';
 
-const PAGE_SHIFT = 12;
-/** Bits that may change in a valid descriptor; dirty and software bits are in the high half. */
-const FREE_HI = S2_PERMISSION_MASK_HI | 0x0788_0000;
-const FREE_LO = S2_PERMISSION_MASK_LO | PTE_AF;
+export const BREAK_BEFORE_MAKE_FACTS: OracleFacts = {
+  name: BREAK_BEFORE_MAKE,
+  description:
+    'a valid descriptor is broken, flushed by TLBIs that cover it, and only then made anew',
+  engines: ['explore', 'virtual'],
+};
 
-/** A descriptor that was broken: what it held, and how far its TLBI is. */
-interface Broken {
-  readonly hi: number;
-  readonly lo: number;
-  /** CPU whose TLBI came after the break; -1 = none yet. */
-  issuer: number;
-  clean: boolean;
-}
-
-function unitOf(hi: number, lo: number, shift: number): number {
-  return (hi & 0xffff) * 2 ** (32 - shift) + (lo >>> shift);
-}
-
-function sameMapping(aHi: number, aLo: number, bHi: number, bLo: number): boolean {
-  return ((aHi ^ bHi) & ~FREE_HI) === 0 && ((aLo ^ bLo) & ~FREE_LO) === 0;
-}
+const STAGE2_START_LEVEL = 1;
 
 export function makeBreakBeforeMake(
   context: OracleContext,
   word: (hi: number, lo: number) => number,
 ): StressOracle {
+  const trees = new TableTrees(word);
+  const rules = new TreeRules();
   const tables = new Set<number>();
-  const broken = new Map<number, Broken>();
+  /** By CPU: page of the stage-2 root that it has. */
+  const roots = new Int32Array(context.cpuCount).fill(-1);
 
-  const change = (
-    cpu: number,
-    hi: number,
-    lo: number,
-    oldHi: number,
-    oldLo: number,
-    newHi: number,
-    newLo: number,
-  ): void => {
-    const key = unitOf(hi, lo, 3);
-    if (isValid(oldLo)) {
-      if (!isValid(newLo)) broken.set(key, { hi: oldHi, lo: oldLo, issuer: -1, clean: false });
-      else if (!sameMapping(oldHi, oldLo, newHi, newLo)) {
-        const text = 'changes a valid descriptor without breaking it first';
-        context.fail({ oracle: BREAK_BEFORE_MAKE, cpus: [cpu], text, hi, lo });
-      }
-      return;
-    }
-    const before = broken.get(key);
-    if (before === undefined || !isValid(newLo)) return;
-    broken.delete(key);
-    if (before.clean || sameMapping(before.hi, before.lo, newHi, newLo)) return;
-    const what = before.issuer < 0 ? 'no TLBI' : 'a TLBI that is not complete';
-    const text = `makes a descriptor anew after ${what}`;
-    context.fail({ oracle: BREAK_BEFORE_MAKE, cpus: [cpu], text, hi, lo });
+  const fail = (cpu: number, text: string, hi: number, lo: number, other?: number): void => {
+    const cpus = other === undefined || other === cpu ? [cpu] : [cpu, other];
+    context.fail({ oracle: BREAK_BEFORE_MAKE, cpus, text, hi, lo });
   };
+  const automaton = new BbmAutomaton(trees, {
+    stores: 'visible',
+    sizesMayDiffer: context.sizesMayDiffer ?? false,
+    word,
+    fail,
+  });
 
   return {
     name: BREAK_BEFORE_MAKE,
-    event(_cpu, kind, hi, lo) {
-      if (kind === EventKind.TablePageAllocated) tables.add(unitOf(hi, lo, PAGE_SHIFT));
-      else if (kind === EventKind.TablePageFreed) tables.delete(unitOf(hi, lo, PAGE_SHIFT));
+    begin() {
+      tables.clear();
+      roots.fill(-1);
+      trees.begin();
+      automaton.begin();
+      rules.begin();
+    },
+    event(cpu, kind, hi, lo) {
+      switch (kind) {
+        case EventKind.TablePageAllocated:
+          tables.add(pageNumber(hi, lo));
+          if (automaton.waits) {
+            automaton.pageChangesHands(cpu, pageNumber(hi, lo), 'is given', hi & 0xffff, lo);
+          }
+          break;
+        case EventKind.TablePageFreed:
+          tables.delete(pageNumber(hi, lo));
+          if (automaton.waits) {
+            automaton.pageChangesHands(cpu, pageNumber(hi, lo), 'frees', hi & 0xffff, lo);
+          }
+          break;
+        case EventKind.TableRoot:
+          rules.tell(pageNumber(hi, lo), { owner: hi >>> 16 });
+          trees.add(pageNumber(hi, lo), 2, lo & 0xfff);
+          break;
+        case EventKind.LockAcquired:
+        case EventKind.ReadLockAcquired:
+          if (rules.knows) rules.locked(cpu, addressKey(hi, lo));
+          break;
+        case EventKind.LockReleased:
+        case EventKind.ReadLockReleased:
+          if (rules.knows) rules.unlocked(cpu, addressKey(hi, lo));
+          break;
+        default:
+      }
+    },
+    setRoot(cpu, register, hi, lo) {
+      if (register !== Register.Vttbr) return;
+      const page = pageNumber(hi, lo);
+      roots[cpu] = page;
+      trees.add(page, 2, STAGE2_START_LEVEL);
     },
     walkRead(_cpu, hi, lo) {
-      tables.add(unitOf(hi, lo, PAGE_SHIFT));
+      tables.add(pageNumber(hi, lo));
     },
     wrote(cpu, hi, lo, bytes, oldLo, oldHi) {
       if (bytes !== 8 || tables.size === 0) return;
-      if (!tables.has(unitOf(hi, lo, PAGE_SHIFT))) return;
-      change(cpu, hi, lo, oldHi, oldLo, word(hi, lo + 4), word(hi, lo));
+      if (!tables.has(pageNumber(hi, lo))) return;
+      automaton.store(cpu, hi, lo, oldHi, oldLo, word(hi, lo + 4), word(hi, lo));
     },
-    tlbi({ issuer, operation }) {
-      if (broken.size === 0 || !isBroadcast(operation)) return;
-      for (const entry of broken.values()) if (!entry.clean) entry.issuer = issuer;
+    tlbi(operation) {
+      automaton.tlbi(operation);
+      if (rules.knows) rules.tlbi(operation);
     },
     dsb(cpu) {
-      if (broken.size === 0) return;
-      for (const entry of broken.values()) if (entry.issuer === cpu) entry.clean = true;
+      if (automaton.waits) automaton.dsb(cpu);
+      if (rules.knows) rules.dsb(cpu);
+    },
+    translated({ cpu, regime, context: tags, paHi, paLo }) {
+      const root = roots[cpu]!;
+      if (regime !== Regime.Guest || root < 0) return;
+      const vmid = tags >>> 16;
+      automaton.used(root, vmid);
+      const other = rules.used(cpu, root, vmid);
+      if (other === null) return;
+      fail(cpu, 'uses a VMID that translations of another VM may have', paHi, paLo, other);
     },
   };
 }

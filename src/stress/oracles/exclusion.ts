@@ -6,9 +6,15 @@
 
 import { addressKey } from '../../checkers/violation.ts';
 import { EventKind } from '../../cpu/operations.ts';
-import type { OracleContext, StressOracle } from './oracle.ts';
+import type { OracleContext, OracleFacts, StressOracle } from './oracle.ts';
 
 export const EXCLUSION = 'exclusion';
+
+export const EXCLUSION_FACTS: OracleFacts = {
+  name: EXCLUSION,
+  description: 'a lock has one writer, or readers, and is released by who holds it',
+  engines: ['explore', 'host', 'virtual'],
+};
 
 const NOBODY = -1;
 

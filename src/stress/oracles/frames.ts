@@ -5,9 +5,15 @@
  */
 
 import { EventKind } from '../../cpu/operations.ts';
-import type { OracleContext, StressOracle } from './oracle.ts';
+import type { OracleContext, OracleFacts, StressOracle } from './oracle.ts';
 
 export const FRAMES = 'frames';
+
+export const FRAMES_FACTS: OracleFacts = {
+  name: FRAMES,
+  description: 'a frame has one holder: not given out twice, nor back twice or in another size',
+  engines: ['explore', 'host', 'virtual'],
+};
 
 const PAGE_SHIFT = 12;
 const ORDER_MASK = 0xfff;

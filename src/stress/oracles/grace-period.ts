@@ -6,9 +6,15 @@
 
 import { addressKey } from '../../checkers/violation.ts';
 import { EventKind } from '../../cpu/operations.ts';
-import type { OracleContext, StressOracle } from './oracle.ts';
+import type { OracleContext, OracleFacts, StressOracle } from './oracle.ts';
 
 export const SHORT_GRACE_PERIOD = 'short-grace-period';
+
+export const SHORT_GRACE_PERIOD_FACTS: OracleFacts = {
+  name: SHORT_GRACE_PERIOD,
+  description: 'what was unlinked is freed after every section that was open then',
+  engines: ['explore', 'host', 'virtual'],
+};
 
 export function makeGracePeriod(context: OracleContext): StressOracle {
   /** By CPU: number of its open section, counted over the run; -1 = none. */

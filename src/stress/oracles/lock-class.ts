@@ -9,9 +9,15 @@
 
 import { addressKey } from '../../checkers/violation.ts';
 import { EventKind } from '../../cpu/operations.ts';
-import type { OracleContext, StressOracle } from './oracle.ts';
+import type { OracleContext, OracleFacts, StressOracle } from './oracle.ts';
 
 export const LOCK_CLASS = 'lock-class';
+
+export const LOCK_CLASS_FACTS: OracleFacts = {
+  name: LOCK_CLASS,
+  description: 'locks are taken in one order; those of handlers are held with interrupts off',
+  engines: ['explore', 'host', 'virtual'],
+};
 
 interface LockClass {
   /** Classes that were taken while this one was held. */

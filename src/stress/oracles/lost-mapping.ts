@@ -7,9 +7,15 @@
 
 import { EventKind } from '../../cpu/operations.ts';
 import { isValid } from '../../translation/descriptors.ts';
-import type { OracleContext, StressOracle } from './oracle.ts';
+import type { OracleContext, OracleFacts, StressOracle } from './oracle.ts';
 
 export const LOST_MAPPING = 'lost-mapping';
+
+export const LOST_MAPPING_FACTS: OracleFacts = {
+  name: LOST_MAPPING,
+  description: 'nobody maps into a table that was taken out of the tree with its entries locked',
+  engines: ['explore'],
+};
 
 const PAGE_SHIFT = 12;
 

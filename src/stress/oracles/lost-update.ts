@@ -6,8 +6,15 @@
 
 import type { Address } from '../../memory/physical-address.ts';
 import type { Memory, Reporter } from '../target.ts';
+import type { OracleFacts } from './oracle.ts';
 
 export const LOST_UPDATE = 'lost-update';
+
+export const LOST_UPDATE_FACTS: OracleFacts = {
+  name: LOST_UPDATE,
+  description: 'counts that are raised under a lock or by atomics end at the number of raises',
+  engines: ['explore', 'host'],
+};
 
 /** `what`: "the count under the lock". */
 export function checkCount(

@@ -9,6 +9,14 @@
 import type { TlbiOperation, Translated } from '../../engine/explore/observer.ts';
 import type { Finding } from '../target.ts';
 
+/** What `numalab list oracles` says of one. */
+export interface OracleFacts {
+  readonly name: string;
+  readonly description: string;
+  /** Where it listens; `virtual`: a rule of src/checkers, under --check. */
+  readonly engines: readonly ('explore' | 'host' | 'virtual')[];
+}
+
 export interface OracleContext {
   readonly cpuCount: number;
   /** Is this CPU's program waiting for a word or a wake-up that has not come? */
@@ -19,6 +27,8 @@ export interface OracleContext {
   interrupts(cpu: number): boolean;
   /** Word of memory at a physical address, now; absent where nobody can look. */
   word?(hi: number, lo: number): number;
+  /** FEAT_BBM: the size of a mapping may change without a break. */
+  readonly sizesMayDiffer?: boolean;
   /** Ends the schedule; an engine may make it throw. */
   fail(finding: Finding): void;
   /** A goal of the target is reached. */
@@ -27,6 +37,8 @@ export interface OracleContext {
 
 export interface StressOracle {
   readonly name: string;
+  /** The next schedule begins; absent: made anew for each. */
+  begin?(): void;
   /** Cpu.event, in the order of the schedule. */
   event?(cpu: number, kind: number, hi: number, lo: number): void;
   /** A program or a walker has read or written; physical address. */
@@ -38,6 +50,7 @@ export interface StressOracle {
   tlbi?(operation: TlbiOperation): void;
   /** Performed: the CPU's own TLBIs are complete. */
   dsb?(cpu: number): void;
+  setRoot?(cpu: number, register: number, hi: number, lo: number): void;
   /** An access was made through a translation. */
   translated?(translated: Translated): void;
   /** All programs have ended. */

@@ -6,9 +6,15 @@
  */
 
 import { EventKind } from '../../cpu/operations.ts';
-import type { OracleContext, StressOracle } from './oracle.ts';
+import type { OracleContext, OracleFacts, StressOracle } from './oracle.ts';
 
 export const STALE_TLB = 'stale-tlb';
+
+export const STALE_TLB_FACTS: OracleFacts = {
+  name: STALE_TLB,
+  description: 'no access goes through a translation to a frame that was freed after TLBI and DSB',
+  engines: ['explore', 'virtual'],
+};
 
 const PAGE_SHIFT = 12;
 const ORDER_MASK = 0xfff;

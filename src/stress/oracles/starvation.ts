@@ -11,9 +11,15 @@
 
 import { addressKey } from '../../checkers/violation.ts';
 import { EventKind } from '../../cpu/operations.ts';
-import type { OracleContext, StressOracle } from './oracle.ts';
+import type { OracleContext, OracleFacts, StressOracle } from './oracle.ts';
 
 export const STARVATION = 'starvation';
+
+export const STARVATION_FACTS: OracleFacts = {
+  name: STARVATION,
+  description: 'a waiter that is blocked is overtaken as often as its lock allows, and no more',
+  engines: ['explore'],
+};
 
 interface Request {
   readonly cpu: number;

@@ -5,8 +5,15 @@
 
 import type { Address } from '../../memory/physical-address.ts';
 import type { Reporter } from '../target.ts';
+import type { OracleFacts } from './oracle.ts';
 
 export const TORN_READ = 'torn-read';
+
+export const TORN_READ_FACTS: OracleFacts = {
+  name: TORN_READ,
+  description: 'words that change together are never seen half changed or stale',
+  engines: ['explore', 'host'],
+};
 
 /** Two words that must be equal. */
 export function checkEqual(

@@ -6,9 +6,15 @@
  */
 
 import { EventKind } from '../../cpu/operations.ts';
-import type { OracleContext, StressOracle } from './oracle.ts';
+import type { OracleContext, OracleFacts, StressOracle } from './oracle.ts';
 
 export const USE_AFTER_FREE = 'use-after-free';
+
+export const USE_AFTER_FREE_FACTS: OracleFacts = {
+  name: USE_AFTER_FREE,
+  description: 'nobody reads or writes what was freed; its age says how long ago',
+  engines: ['explore', 'host', 'virtual'],
+};
 
 const LINE_SHIFT = 6;
 const PAGE_SHIFT = 12;

@@ -26,6 +26,14 @@ import type { Vm } from '../../kernel/stage2/vm.ts';
 import type { Address } from '../../memory/physical-address.ts';
 import { PERM_EXEC, PERM_READ, PERM_WRITE } from '../../translation/descriptors.ts';
 import { s2AttributesHi, s2AttributesLo } from '../../translation/stage2-descriptors.ts';
+import {
+  ChangeKind,
+  Outcome,
+  tellAccess,
+  tellChange,
+  tellOutcome,
+  tellRefusal,
+} from '../oracles/history-events.ts';
 import type { StressSize } from '../target.ts';
 import { BLOCK_BYTES, GUEST_IPA, GUEST_VA, type SmallVm } from './small-vm.ts';
 import type { Scene } from './stage2-target.ts';
@@ -57,7 +65,26 @@ function* mapPages(
     tables: cache,
     forcePages: false,
   };
-  yield* mapRange(cpu, vm, GUEST_IPA + page * PAGE, bytes, request, modes | Walk.HandleFault);
+  const ipa = GUEST_IPA + page * PAGE;
+  const output = { hi, lo: lo + page * PAGE };
+  const told = { space: vm.index, kind: ChangeKind.Map, ipa, bytes, output, permissions: ALL };
+  tellChange(cpu, told);
+  yield* mapRange(cpu, vm, ipa, bytes, request, modes | Walk.HandleFault);
+  tellOutcome(cpu, cpu.ret === 0 ? Outcome.Done : Outcome.Nothing);
+}
+
+/** Adds permissions to a page. */
+function* allow(cpu: Cpu, vm: Vm, ipa: number, permissions: number): Program {
+  const told = { space: vm.index, kind: ChangeKind.Allow, ipa, bytes: PAGE, permissions };
+  tellChange(cpu, told);
+  yield* relaxPermissions(cpu, vm, ipa, permissions, Walk.Shared);
+  tellOutcome(cpu, cpu.ret === 0 ? Outcome.Done : Outcome.Nothing);
+}
+
+function* unmapPage(cpu: Cpu, vm: Vm, ipa: number): Program {
+  tellChange(cpu, { space: vm.index, kind: ChangeKind.Unmap, ipa, bytes: PAGE });
+  yield* unmapRange(cpu, vm, ipa, PAGE, false);
+  tellOutcome(cpu, Outcome.Done);
 }
 
 /** The exclusive side of mmu_lock around a change. */
@@ -98,6 +125,7 @@ function* asGuest(
 }
 
 function* touch(cpu: Cpu, page: number, times: number, write = false): Program {
+  tellAccess(cpu, 0, GUEST_IPA + page * PAGE);
   const lo = (GUEST_VA + page * PAGE) | 0;
   for (let i = 0; i < times; i++) {
     if (write) while (!cpu.store64(0, lo, 0, i, Order.Relaxed)) yield;
@@ -124,6 +152,7 @@ function* tellDone(cpu: Cpu, image: SmallVm, freed: readonly number[]): Program 
 
 /** The guest's access was refused: it gives up. */
 function* giveUp(cpu: Cpu): Program {
+  tellRefusal(cpu);
   cpu.skipAttempt();
   while (!cpu.fence(Fence.Isb)) yield;
 }
@@ -193,7 +222,7 @@ export const unmapScene: Scene = {
 };
 
 function* unmap(cpu: Cpu, vm: Vm, image: SmallVm): Program {
-  yield* exclusively(cpu, vm, unmapRange(cpu, vm, GUEST_IPA, PAGE, false));
+  yield* exclusively(cpu, vm, unmapPage(cpu, vm, GUEST_IPA));
   yield* tellDone(cpu, image, [0]);
 }
 
@@ -216,7 +245,7 @@ function* pruneShared(cpu: Cpu, vm: Vm, image: SmallVm): Program {
 
 function* walkShared(cpu: Cpu, vm: Vm): Program {
   const ipa = GUEST_IPA + PAGE;
-  yield* sharing(cpu, vm, relaxPermissions(cpu, vm, ipa, PERM_READ, Walk.Shared));
+  yield* sharing(cpu, vm, allow(cpu, vm, ipa, PERM_READ));
 }
 
 /** Two faults of one empty block at once: each maps a page, one makes the table. */
@@ -286,8 +315,7 @@ export const relaxScene: Scene = {
   size: PAIR,
   mappedAtEnd: [0],
   program(cpu, vm, image) {
-    const relax = (self: Cpu): Program =>
-      sharing(self, vm, relaxPermissions(self, vm, GUEST_IPA, ALL, Walk.Shared));
+    const relax = (self: Cpu): Program => sharing(self, vm, allow(self, vm, GUEST_IPA, ALL));
     return asGuest(cpu, vm, image, relax, touch(cpu, 0, 1, true));
   },
 };

@@ -13,8 +13,15 @@ import type { Vm } from '../../kernel/stage2/vm.ts';
 import type { Address } from '../../memory/physical-address.ts';
 import type { ReadWriteLock } from '../../sync/lock.ts';
 import { makeQueuedReadWriteLock } from '../../sync/qrwlock.ts';
-import { isValid } from '../../translation/descriptors.ts';
+import { isValid, PERM_EXEC, PERM_READ, PERM_WRITE } from '../../translation/descriptors.ts';
 import { isLockedInvalid } from '../../translation/stage2-descriptors.ts';
+import {
+  ChangeKind,
+  Outcome,
+  tellChange,
+  tellOutcome,
+  tellRoot,
+} from '../oracles/history-events.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { LIVELOCK } from '../oracles/stall.ts';
 import type { Memory, Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
@@ -23,6 +30,8 @@ import { shapeOf } from './target-shape.ts';
 
 const PAGE = 4096;
 const ROOM_BYTES = 48 * PAGE;
+/** What boot lets the guest do with mapped pages unless the scene says else. */
+const MAPPED_PERMISSIONS = PERM_READ | PERM_WRITE | PERM_EXEC;
 
 export interface Scene {
   readonly description: string;
@@ -73,7 +82,10 @@ export function stage2Target({ scene, steps, mmuLock, name }: Stage2TargetOption
       if (cpu.id >= size.cpus) return null;
       const lock = (mmuLock ?? makeQueuedReadWriteLock)();
       const vm = openSmallVm(smallVm(image), all, lock);
-      if (cpu.id === 0) tellTables(cpu, smallVm(image));
+      if (cpu.id === 0) {
+        tellTables(cpu, smallVm(image));
+        tellMapped(cpu, smallVm(image), scene);
+      }
       return scene.program(cpu, vm, smallVm(image), size);
     },
     finish: (memory, image, _size, report) => checkTables(memory, smallVm(image), scene, report),
@@ -81,11 +93,21 @@ export function stage2Target({ scene, steps, mmuLock, name }: Stage2TargetOption
 }
 
 /** The tables that boot has made, for oracles of descriptors. */
-export function tellTables(cpu: Cpu, { bootTables, caches, cached }: SmallVm): void {
+export function tellTables(cpu: Cpu, { bootTables, caches, cached, index, root }: SmallVm): void {
   const used = bootTables.pages - caches.length * cached;
   for (let page = 0; page < used; page++) {
     cpu.event(EventKind.TablePageAllocated, bootTables.hi & 0xffff, bootTables.lo + page * PAGE);
   }
+  tellRoot(cpu, index, root, 1);
+}
+
+/** What boot has mapped, for the oracle of histories. */
+function tellMapped(cpu: Cpu, { blocks, index }: SmallVm, { mapped, permissions }: Scene): void {
+  if (!mapped) return;
+  const change = { space: index, kind: ChangeKind.Map, ipa: GUEST_IPA, bytes: 2 * PAGE };
+  const output = blocks[0]!;
+  tellChange(cpu, { ...change, output, permissions: permissions ?? MAPPED_PERMISSIONS });
+  tellOutcome(cpu, Outcome.AtBoot);
 }
 
 /** Every page that was mapped is, and each table counts the entries that it has. */

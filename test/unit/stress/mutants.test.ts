@@ -10,7 +10,8 @@ import type { Mutant } from '../../../src/stress/mutant.ts';
 import { CONTROLS, MUTANTS } from '../../../src/stress/mutants/catalogue.ts';
 import { measure } from '../../../src/stress/mutants/score-performance.ts';
 import { STRATEGIES, strategyOptions } from '../../../src/stress/mutants/score-strategies.ts';
-import { ORACLE_NAMES, observeExplorer } from '../../../src/stress/oracles/all.ts';
+import { observeExplorer } from '../../../src/stress/oracles/all.ts';
+import { ORACLE_NAMES } from '../../../src/stress/oracles/catalogue.ts';
 import { openTarget } from '../../../src/stress/run-target.ts';
 
 const EXPECTED_STEPS = 200;
