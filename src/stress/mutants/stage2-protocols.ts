@@ -4,10 +4,13 @@
  */
 
 import { Order } from '../../cpu/operations.ts';
+import { rcuEnterIdle, rcuExitIdle } from '../../kernel/base/rcu.ts';
 import type { Mutant } from '../mutant.ts';
 import { DIRTY_LOG } from '../oracles/dirty-log.ts';
 import { STALE_TLB } from '../oracles/stale-tlb.ts';
+import { USE_AFTER_FREE } from '../oracles/use-after-free.ts';
 import { dirtyHardwareTarget } from '../targets/dirty-hardware-target.ts';
+import { dirtyReuseTarget } from '../targets/dirty-reuse-target.ts';
 import { notifierTarget } from '../targets/notifier-target.ts';
 import { vmidTarget } from '../targets/vmid-target.ts';
 
@@ -32,6 +35,25 @@ export const STAGE2_PROTOCOL_MUTANTS: readonly Mutant[] = [
         scene: 'migrate',
         steps: { retries: () => false },
       }),
+  },
+  {
+    id: 'P17',
+    name: 'fast-fault-aba',
+    change: 'a write is allowed without a lock outside of read-side sections',
+    model: 'sc',
+    oracles: [DIRTY_LOG, USE_AFTER_FREE],
+    make: () =>
+      dirtyReuseTarget(
+        {
+          // Grace periods end meanwhile, as they do for code outside of sections when tasks can be
+          // preempted.
+          walkBegin: (cpu) => rcuEnterIdle(cpu),
+          *walkEnd(cpu) {
+            while (!rcuExitIdle(cpu)) yield;
+          },
+        },
+        'P17 fast-fault-aba',
+      ),
   },
   {
     id: 'P18',

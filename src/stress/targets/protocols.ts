@@ -2,6 +2,8 @@
 
 import type { StressTarget } from '../target.ts';
 import { dirtyHardwareTarget } from './dirty-hardware-target.ts';
+import { dirtyLogTarget } from './dirty-log-target.ts';
+import { dirtyReuseTarget } from './dirty-reuse-target.ts';
 import { hazardTarget } from './hazard-target.ts';
 import { qspinlockNestedTarget } from './interrupt-nesting-target.ts';
 import { latchTarget } from './latch-target.ts';
@@ -49,6 +51,10 @@ export const PROTOCOLS: Readonly<Record<string, () => StressTarget>> = {
   'vmid-rollover': () => vmidTarget(),
   'notifier-retry': () => notifierTarget({ name: 'notifier-retry', scene: 'migrate' }),
   'notifier-remap': () => notifierTarget({ name: 'notifier-remap', scene: 'remap' }),
+  'dirty-log': () => dirtyLogTarget({ name: 'dirty-log', writeProtect: 'locked' }),
+  'dirty-log-lockless': () =>
+    dirtyLogTarget({ name: 'dirty-log-lockless', writeProtect: 'lockless' }),
+  'write-protect-lockless': () => dirtyReuseTarget(),
   'dirty-hardware': () => dirtyHardwareTarget(),
   ...Object.fromEntries(
     Object.entries(SCENES).map(([name, scene]) => [name, () => stage2Target({ scene, name })]),

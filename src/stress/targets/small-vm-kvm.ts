@@ -26,6 +26,7 @@ import {
   IPA_BITS,
   type SmallVm,
   type SmallVmOptions,
+  VMID,
 } from './small-vm.ts';
 
 /** Nothing is allocated: the caches of table pages last. */
@@ -55,7 +56,9 @@ export function bootSmallKvm(boot: BootMemory, wanted: SmallKvmOptions): SmallKv
   const vms: SmallVm[] = [];
   const images: VmImage[] = [];
   for (let index = 0; index < wanted.vms; index++) {
-    const vm = bootSmallVm(boot, { ...wanted, index, vmid: 0 });
+    // A VM that is alone has its VMID already.
+    const vmid = wanted.vms === 1 ? VMID : 0;
+    const vm = bootSmallVm(boot, { ...wanted, index, vmid });
     vms.push(vm);
     images.push(bootVmImage(boot, vm, wanted, cpus));
   }

@@ -39,6 +39,12 @@ const CACHE_BYTES = 64;
 export const VMID = 1;
 const ALL = PERM_READ | PERM_WRITE | PERM_EXEC;
 
+/** A page that the guest maps, and stage 2 does if `mapped`. */
+export interface DistantPage {
+  readonly ipa: number;
+  readonly mapped: boolean;
+}
+
 export interface SmallVmOptions {
   readonly index: number;
   readonly vmid: number;
@@ -52,8 +58,8 @@ export interface SmallVmOptions {
   readonly permissions?: number;
   /** Software bits of their entries (high half). */
   readonly softwareHi?: number;
-  /** More pages, far from the first: guest-physical, mapped to frames behind the first block's. */
-  readonly distant?: readonly number[];
+  /** More pages, far from the first, of the second block's frames. */
+  readonly distant?: readonly DistantPage[];
   /** The first two frames have contents. */
   readonly contents?: boolean;
   readonly cached?: number;
@@ -88,7 +94,7 @@ export function bootSmallVm(boot: BootMemory, wanted: SmallVmOptions): SmallVm {
   const field = (lo: number): Address => ({ hi: kvm.address.hi & 0xffff, lo });
   boot.write64(field(kvm.field.vmid), 0, vmid === 0 ? 0 : 1, vmid);
   const mappings = [{ virtual: GUEST_VA, ipa: GUEST_IPA, bytes: GUEST_BYTES }];
-  for (const ipa of wanted.distant ?? []) {
+  for (const { ipa } of wanted.distant ?? []) {
     mappings.push({ virtual: GUEST_VA + (ipa - GUEST_IPA), ipa, bytes: PAGE_BYTES });
   }
   const bytes = guestTableBytes(GRANULE_4K, mappings);
@@ -100,7 +106,7 @@ export function bootSmallVm(boot: BootMemory, wanted: SmallVmOptions): SmallVm {
       : boot.allocateUnbacked(0, BLOCK_BYTES, BLOCK_BYTES),
   );
   // All tables in one run of pages: those in use, then the spare ones.
-  const root = bootTables(boot, wanted, frames, bytes, blocks[0]!);
+  const root = bootTables(boot, wanted, frames, bytes, blocks);
   const spare = boot.allocate(0, cpus * cached * PAGE_BYTES, PAGE_BYTES);
   const pages = ((spare.lo - root.lo) >>> 12) + cpus * cached;
   boot.name(`${name}: stage-2 tables`, root, pages * PAGE_BYTES);
@@ -128,7 +134,7 @@ function bootTables(
   wanted: SmallVmOptions,
   frames: Address,
   bytes: number,
-  block: Address,
+  blocks: readonly Address[],
 ): Address {
   const table = createStage2Table(boot, 0, GRANULE_4K, IPA_BITS);
   const map = (ipa: number, output: Address, size: number, permissions: number, softHi = 0): void =>
@@ -146,10 +152,11 @@ function bootTables(
   if (mapped) {
     const skipped = firstMapped * PAGE_BYTES;
     const rest = GUEST_BYTES - skipped;
-    map(GUEST_IPA + skipped, addBytes(block, skipped), rest, permissions, softwareHi);
+    map(GUEST_IPA + skipped, addBytes(blocks[0]!, skipped), rest, permissions, softwareHi);
   }
-  distant.forEach((ipa, page) => {
-    map(ipa, addBytes(block, GUEST_BYTES + page * PAGE_BYTES), PAGE_BYTES, permissions, softwareHi);
+  distant.forEach(({ ipa, mapped: isMapped }, page) => {
+    const frame = addBytes(blocks[1]!, page * PAGE_BYTES);
+    if (isMapped) map(ipa, frame, PAGE_BYTES, permissions, softwareHi);
   });
   return table.root;
 }

@@ -88,7 +88,7 @@ function* unmapPage(cpu: Cpu, vm: Vm, ipa: number): Program {
 }
 
 /** The exclusive side of mmu_lock around a change. */
-function* exclusively(cpu: Cpu, vm: Vm, change: Program): Program {
+export function* exclusively(cpu: Cpu, vm: Vm, change: Program): Program {
   yield* vm.mmuLock.acquire(cpu, vm.kvmHi, vm.field.mmuLock);
   yield* change;
   yield* vm.mmuLock.release(cpu, vm.kvmHi, vm.field.mmuLock);
@@ -101,7 +101,7 @@ function* sharing(cpu: Cpu, vm: Vm, change: Program): Program {
 }
 
 /** In the guest: `abort` is what a stage-2 fault does, then the access is made again. */
-function* asGuest(
+export function* asGuest(
   cpu: Cpu,
   vm: Vm,
   image: SmallVm,
@@ -151,7 +151,7 @@ function* tellDone(cpu: Cpu, image: SmallVm, freed: readonly number[]): Program 
 }
 
 /** The guest's access was refused: it gives up. */
-function* giveUp(cpu: Cpu): Program {
+export function* giveUp(cpu: Cpu): Program {
   tellRefusal(cpu);
   cpu.skipAttempt();
   while (!cpu.fence(Fence.Isb)) yield;
