@@ -52,7 +52,7 @@ function priorityOf({ hi, lo }: Node): number {
 }
 
 /** As a number: kernel addresses differ in their last 48 bits only. */
-function valueOf(hi: number, lo: number): number {
+function addressValue(hi: number, lo: number): number {
   return (hi & 0xffff) * TWO_32 + (lo >>> 0);
 }
 
@@ -70,7 +70,7 @@ export class AreaTree {
   *insert(cpu: Cpu, hi: number, lo: number): Program {
     const node = { hi, lo };
     while (!cpu.load64(hi, lo + AreaField.Start, Order.Relaxed)) yield;
-    const start = valueOf(cpu.hi, cpu.lo);
+    const start = addressValue(cpu.hi, cpu.lo);
     while (!cpu.load32(hi, lo + AreaField.Units, Order.Relaxed)) yield;
     const units = cpu.lo;
     while (!cpu.store64(hi, lo + AreaField.Left, 0, 0, Order.Relaxed)) yield;
@@ -86,7 +86,7 @@ export class AreaTree {
         while (!cpu.store32(at.hi, at.lo + AreaField.Largest, units, Order.Relaxed)) yield;
       }
       while (!cpu.load64(at.hi, at.lo + AreaField.Start, Order.Relaxed)) yield;
-      side = start < valueOf(cpu.hi, cpu.lo) ? AreaField.Left : AreaField.Right;
+      side = start < addressValue(cpu.hi, cpu.lo) ? AreaField.Left : AreaField.Right;
       at = yield* link(cpu, at, side);
     }
     yield* setLink(cpu, node, AreaField.Parent, parent);
@@ -140,7 +140,7 @@ export class AreaTree {
       const size = cpu.lo >>> 0;
       if (size >= units) {
         while (!cpu.load64(node.hi, node.lo + AreaField.Start, Order.Relaxed)) yield;
-        const start = valueOf(cpu.hi, cpu.lo);
+        const start = addressValue(cpu.hi, cpu.lo);
         const alignment = 2 ** alignShift;
         const aligned = Math.ceil(start / alignment) * alignment;
         if (aligned + units * 2 ** this.#unitShift <= start + size * 2 ** this.#unitShift) {
@@ -160,12 +160,12 @@ export class AreaTree {
    * node, or ret = -1.
    */
   *atOrBelow(cpu: Cpu, addressHi: number, addressLo: number): Program {
-    const wanted = valueOf(addressHi, addressLo);
+    const wanted = addressValue(addressHi, addressLo);
     let best = NONE;
     let at = yield* this.#top(cpu);
     while (!isNone(at)) {
       while (!cpu.load64(at.hi, at.lo + AreaField.Start, Order.Relaxed)) yield;
-      const start = valueOf(cpu.hi, cpu.lo);
+      const start = addressValue(cpu.hi, cpu.lo);
       if (start <= wanted) best = at;
       if (start === wanted) break;
       at = yield* link(cpu, at, start < wanted ? AreaField.Right : AreaField.Left);

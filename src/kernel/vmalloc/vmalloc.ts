@@ -59,7 +59,7 @@ export interface VmallocRequest {
   readonly huge?: boolean;
   /** A page without a mapping behind the area; VM_NO_GUARD leaves it out. */
   readonly guard?: boolean;
-  /** VM_FLUSH_RESET_PERMS: free resets the linear alias (set_memory.ts). */
+  /** VM_FLUSH_RESET_PERMS: free resets the linear alias first. */
   readonly resetPermissions?: boolean;
 }
 
@@ -69,6 +69,8 @@ export interface VmallocParts {
   readonly table: KernelTable;
   readonly flushKernelRange: FlushKernelRange;
   readonly lock: Lock;
+  /** vm_reset_perms (set-memory.ts, resetAliases): frames as physical addresses, 2^order pages. */
+  resetPermissions?(cpu: Cpu, frames: readonly Address[], order: number): Program;
 }
 
 export class Vmalloc {
@@ -131,7 +133,7 @@ export class Vmalloc {
       while (!cpu.store64(cpu.hi, cpu.lo, 0, 0, Order.Relaxed)) yield;
     }
     if (pages > 0) yield* flushKernelRange(cpu, start.hi, start.lo, pages);
-    yield* this.#giveFrames(cpu, area);
+    yield* this.#giveFrames(cpu, yield* framesOf(cpu, area));
     yield* this.space.giveBack(cpu, area);
   }
 
@@ -203,18 +205,27 @@ export class Vmalloc {
     cpu.ret = 0;
   }
 
-  /** vfree of an area's first address. The permissions of its linear alias are the caller's. */
+  /**
+   * vfree of an area's first address. Where permissions were changed (VM_FLUSH_RESET_PERMS) the
+   * frames go back only when no CPU translates to them any more.
+   */
   *free(cpu: Cpu, hi: number, lo: number): Program {
     cpu.begin(Metric.VmallocFree);
     yield* this.space.find(cpu, hi, lo, true);
     assert(cpu.ret === 0, 'vfree of what is no area');
     const area = { hi: cpu.hi, lo: cpu.lo };
     yield* this.#unmap(cpu, area);
-    yield* this.#giveFrames(cpu, area);
+    const held = yield* framesOf(cpu, area);
     yield* this.#freeLazily(cpu, area);
     const tooMany = cpu.ret > this.#parts.image.lazyPagesMax;
+    if (held.resetPermissions) {
+      const reset = this.#parts.resetPermissions;
+      assert(reset !== undefined, 'an area with changed permissions and nobody to reset them');
+      yield* reset(cpu, held.frames, held.order);
+    }
+    yield* this.#giveFrames(cpu, held);
     cpu.end(Metric.VmallocFree);
-    if (tooMany) yield* this.purge(cpu);
+    if (tooMany && !held.resetPermissions) yield* this.purge(cpu);
   }
 
   /** vunmap_range_noflush: entries out, blocks and pages as they are by now. */
@@ -234,20 +245,11 @@ export class Vmalloc {
     }
   }
 
-  *#giveFrames(cpu: Cpu, area: Address): Program {
+  *#giveFrames(cpu: Cpu, { frames, order, array }: HeldFrames): Program {
     const { pages } = this.#parts;
-    while (!cpu.load32(area.hi, area.lo + VmapField.Flags, Order.Relaxed)) yield;
-    const order = (cpu.lo & VmapFlag.Huge) === 0 ? 0 : HUGE_ORDER;
-    while (!cpu.load32(area.hi, area.lo + VmapField.Count, Order.Relaxed)) yield;
-    const frames = cpu.lo;
-    while (!cpu.load64(area.hi, area.lo + VmapField.Pages, Order.Relaxed)) yield;
-    const { hi, lo } = cpu;
-    if ((hi | lo) === 0) return;
-    for (let frame = 0; frame < frames; frame++) {
-      while (!cpu.load64(hi, (lo + frame * 8) | 0, Order.Relaxed)) yield;
-      yield* pages.free(cpu, cpu.hi, cpu.lo, order);
-    }
-    yield* pages.free(cpu, hi & 0xffff, lo, arrayOrder(frames));
+    if ((array.hi | array.lo) === 0) return;
+    for (const { hi, lo } of frames) yield* pages.free(cpu, hi, lo, order);
+    yield* pages.free(cpu, array.hi & 0xffff, array.lo, arrayOrder(frames.length));
   }
 
   /** free_vmap_area_noflush: ret = lazily freed pages by now. */
@@ -302,6 +304,30 @@ export class Vmalloc {
     cpu.event(EventKind.TablePageFreed, table.hi, table.lo);
     yield* this.#parts.pages.free(cpu, table.hi, table.lo, 0);
   }
+}
+
+/** Physical addresses of an area's frames, each of 2^order pages, and the array that holds them. */
+interface HeldFrames {
+  readonly frames: readonly Address[];
+  readonly order: number;
+  readonly array: Address;
+  readonly resetPermissions: boolean;
+}
+
+function* framesOf(cpu: Cpu, area: Address): Generator<Program | undefined, HeldFrames, undefined> {
+  while (!cpu.load32(area.hi, area.lo + VmapField.Flags, Order.Relaxed)) yield;
+  const flags = cpu.lo;
+  while (!cpu.load32(area.hi, area.lo + VmapField.Count, Order.Relaxed)) yield;
+  const count = cpu.lo;
+  while (!cpu.load64(area.hi, area.lo + VmapField.Pages, Order.Relaxed)) yield;
+  const array = { hi: cpu.hi, lo: cpu.lo };
+  const frames: Address[] = [];
+  for (let frame = 0; frame < count; frame++) {
+    while (!cpu.load64(array.hi, (array.lo + frame * 8) | 0, Order.Relaxed)) yield;
+    frames.push({ hi: cpu.hi, lo: cpu.lo });
+  }
+  const order = (flags & VmapFlag.Huge) === 0 ? 0 : HUGE_ORDER;
+  return { frames, order, array, resetPermissions: (flags & VmapFlag.ResetPermissions) !== 0 };
 }
 
 /** Where an area starts, in (hi, lo), and how many pages of it are mapped, in ret. */
