@@ -91,6 +91,7 @@ export class CpuWatch {
 
   /** Cpu.event. */
   event(kind: number, hi: number, lo: number): void {
+    if (kind === EventKind.BranchPassed) return;
     const { clock } = this.#clock;
     this.#events.add(clock, kind, hi, lo);
     switch (kind) {

@@ -220,5 +220,7 @@ export const EventKind = {
   /** Where a dirty bitmap is, and the pages that it is about. */
   DirtyBitmap: 26,
   DirtyBitmapPages: 27,
+  /** A branch of a lock's code (src/sync/lock-events.ts): its number instead of an address. */
+  BranchPassed: 28,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];

@@ -16,6 +16,7 @@ import type { StressTarget } from './target.ts';
 import { HAND_OFFS } from './targets/lock-promises.ts';
 import { lockTarget } from './targets/lock-target.ts';
 import { PROTOCOLS } from './targets/protocols.ts';
+import { SMALL_LOCKS } from './targets/small-locks.ts';
 
 type Make = () => StressTarget;
 
@@ -33,13 +34,14 @@ function targets(): ReadonlyMap<string, Make> {
 }
 
 /** A lock for two CPUs is stressed with two, and never with more. */
-function houseLockTarget(name: string, description: string, make: () => Lock): StressTarget {
-  const { cpusMax } = make();
+function houseLockTarget(name: string, description: string, usual: () => Lock): StressTarget {
+  const make = SMALL_LOCKS[name] ?? usual;
+  const { cpusMax, branches = [] } = make();
   const handOff = HAND_OFFS[name];
-  const promises = handOff === undefined ? {} : { handOff };
-  if (cpusMax === undefined) return lockTarget({ name, description, make, ...promises });
+  const own = { branches, ...(handOff === undefined ? {} : { handOff }) };
+  if (cpusMax === undefined) return lockTarget({ name, description, make, ...own });
   const size = { cpus: cpusMax, operations: 2 };
-  const { resized: _, ...target } = lockTarget({ name, description, make, size });
+  const { resized: _, ...target } = lockTarget({ name, description, make, size, branches });
   return target;
 }
 

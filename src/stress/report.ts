@@ -9,7 +9,8 @@ import type { FailureStory } from './explain-failure.ts';
 import { failureText, sizeText } from './failure-report.ts';
 import { mutantNamed } from './registry.ts';
 import type { SearchOutcome } from './search-all.ts';
-import type { Meaning } from './verdict.ts';
+import type { Goal, StressSize } from './target.ts';
+import { type Meaning, sizesOf } from './verdict.ts';
 
 /** One target's campaign, judged. */
 export interface Judged {
@@ -99,18 +100,26 @@ function meaningText({ result, meaning }: Judged): string[] {
     const what = meaning.verdict === 'vacuous' ? 'so the pass says nothing about it' : 'so far';
     lines.push(`not reached: ${name}, ${what}`);
   }
-  for (const { name, leastCpus, leastOperations } of meaning.outOfReach) {
-    const { cpus, operations } = result.setup.size;
-    const needs = [
-      ...(cpus < leastCpus ? [`with ${cpus} CPUs (needs ${leastCpus})`] : []),
-      ...(operations < leastOperations ? [`with --ops ${operations} (${leastOperations})`] : []),
-    ];
-    lines.push(`out of reach: ${name} not reachable ${needs.join(' and ')}`);
+  for (const goal of meaning.outOfReach) {
+    lines.push(`out of reach: ${goal.name} ${whyNot(goal, result.setup.size)}`);
   }
   if (result.limited > 0) {
     lines.push(`${groupDigits(result.limited)} schedules were cut off by the step limit`);
   }
   return lines;
+}
+
+/** "not reachable with 2 CPUs (needs 3)". */
+function whyNot(goal: Goal, { cpus, operations }: StressSize): string {
+  if (goal.unreachable !== undefined) return `not reachable: ${goal.unreachable}`;
+  const ways = sizesOf(goal).map((size) => {
+    const needs = [
+      ...(cpus < size.cpus ? [`with ${cpus} CPUs (needs ${size.cpus})`] : []),
+      ...(operations < size.operations ? [`with --ops ${operations} (${size.operations})`] : []),
+    ];
+    return needs.join(' and ');
+  });
+  return `not reachable ${ways.join(', nor ')}`;
 }
 
 function searchText({ outcome, executions, sleepBlocked, estimate }: SearchOutcome): string[] {

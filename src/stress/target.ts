@@ -31,6 +31,10 @@ export interface Goal {
   /** Below these it is out of reach, which is said and is no failure. */
   readonly leastCpus: number;
   readonly leastOperations: number;
+  /** From any of these sizes on it is in reach too. */
+  readonly or?: readonly StressSize[];
+  /** No size is enough, and why. */
+  readonly unreachable?: string;
 }
 
 /** What an oracle says. */
@@ -76,6 +80,8 @@ export interface StressTarget {
   readonly handOff?: HandOffWords;
   /** Whoever takes a table out of the tree owns its entries; absent: a mapping may be lost. */
   readonly ownsDescendants?: boolean;
+  /** Names of goals by the numbers that locks tell (notePassed of src/sync/lock-events.ts). */
+  readonly branches?: ReadonlyMap<number, string>;
   boot(memory: BootMemory, size: StressSize): StressImage;
   /** null: the CPU takes no part. */
   program(cpu: Cpu, image: StressImage, size: StressSize, report: Reporter): Program | null;

@@ -6,7 +6,7 @@
  */
 
 import type { CampaignResult } from './campaign.ts';
-import type { Goal, StressTarget } from './target.ts';
+import type { Goal, StressSize, StressTarget } from './target.ts';
 
 /**
  * vacuous: the budget was used up and a goal in reach was missed, so that the pass says nothing.
@@ -39,8 +39,8 @@ const DEPTHS = [2, 3];
 
 export function meaningOf(result: CampaignResult, target: StressTarget): Meaning {
   const { size, model } = result.setup;
-  const inReach = (goal: Goal): boolean =>
-    size.cpus >= goal.leastCpus && size.operations >= goal.leastOperations;
+  // What was reached was in reach, whatever is declared.
+  const inReach = (goal: Goal): boolean => result.reached.has(goal.name) || allows(goal, size);
   const goals = target.goals.filter(inReach);
   const missed = goals.filter(({ name }) => !result.reached.has(name));
   // Each store buffer is one more thread that a scheduler moves.
@@ -64,6 +64,19 @@ export function meaningOf(result: CampaignResult, target: StressTarget): Meaning
     agents,
     stepsMax: result.stepsMax,
   };
+}
+
+/** Can programs of this size get there? */
+export function allows(goal: Goal, size: StressSize): boolean {
+  if (goal.unreachable !== undefined) return false;
+  return sizesOf(goal).some(
+    ({ cpus, operations }) => size.cpus >= cpus && size.operations >= operations,
+  );
+}
+
+/** From any of these on a goal is in reach. */
+export function sizesOf({ leastCpus, leastOperations, or = [] }: Goal): readonly StressSize[] {
+  return [{ cpus: leastCpus, operations: leastOperations }, ...or];
 }
 
 function verdictOf(result: CampaignResult, missesGoals: boolean): Verdict {

@@ -15,13 +15,19 @@ import type { Cpu } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import { nodeOf, toLinear } from '../memory/physical-address.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 
 /** The lock, a line each: next ticket; address of the slots (boot writes it); owner's ticket. */
 const NEXT = 0;
 const SLOTS = 64;
 const PLACE = 128;
 const LOCK_BYTES = 132;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  waited: lockBranch('anderson', 'waited on its slot', [2, 1]),
+  granted: lockBranch('anderson', 'found its slot granted', [2, 1]),
+} as const;
 
 /** Steps are one attempt each, but slotBytes and slotCount. */
 export interface AndersonSteps {
@@ -51,6 +57,7 @@ export function makeAndersonLock(steps: AndersonSteps = andersonSteps): Lock {
   return {
     name: 'anderson',
     bytes: LOCK_BYTES,
+    branches: Object.values(Passed),
     bytesPerCpu: 2 * steps.slotBytes,
 
     init(boot, physical) {
@@ -69,6 +76,7 @@ export function makeAndersonLock(steps: AndersonSteps = andersonSteps): Lock {
       const slotLo = cpu.lo + offsetOf(cpu, ticket);
       while (!cpu.load32(slotHi, slotLo, Order.Acquire)) yield;
       const contended = cpu.lo === 0;
+      notePassed(cpu, contended ? Passed.waited : Passed.granted);
       if (contended) while (!steps.wait(cpu, slotHi, slotLo)) yield;
       while (!steps.reset(cpu, slotHi, slotLo)) yield;
       while (!cpu.store32(hi, lo + PLACE, ticket, Order.Relaxed)) yield;

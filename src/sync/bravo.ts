@@ -16,7 +16,13 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, EventKind, Order } from '../cpu/operations.ts';
 import type { ReadWriteLock } from './lock.ts';
-import { noteReadAcquired, noteReadReleased } from './lock-events.ts';
+import {
+  distantBranch,
+  lockBranch,
+  notePassed,
+  noteReadAcquired,
+  noteReadReleased,
+} from './lock-events.ts';
 import { LockNode, nodeLo } from './lock-nodes.ts';
 
 /** In front of the inner lock, on a line of its own. */
@@ -26,6 +32,21 @@ const INNER = 64;
 
 const SLOTS = 8;
 export const READS_UNTIL_BIAS = 64;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  biased: lockBranch('bravo', 'reader entered by the bias', [4, 1], [2, 2]),
+  withdrawn: lockBranch('bravo', 'bias withdrawn while a reader published', [4, 1], [2, 2]),
+  slow: lockBranch('bravo', 'reader went through the inner lock', [2, 1]),
+  begun: lockBranch('bravo', 'bias begun', [2, 1]),
+  revoked: lockBranch('bravo', 'writer withdrew the bias', [2, 1]),
+  waited: lockBranch('bravo', 'writer waited for a published reader', [4, 1], [2, 2]),
+  collision: distantBranch(
+    'bravo',
+    'no free slot for a reader',
+    'takes a CPU that reads under eight locks at once',
+  ),
+} as const;
 
 /** What a slot holds for the lock at lo: never 0 in the low half, even for a lock at offset 0. */
 function keyOf(lo: number): number {
@@ -64,10 +85,14 @@ export const bravoSteps: BravoSteps = {
   *publish(cpu, hi, lo) {
     yield* findSlot(cpu, 0, 0);
     const slot = cpu.ret;
-    if (slot < 0) return;
+    if (slot < 0) {
+      notePassed(cpu, Passed.collision);
+      return;
+    }
     yield* storeSlot(cpu, slot, hi, keyOf(lo));
     while (!cpu.load32(hi, lo + BIAS, Order.Acquire)) yield;
     if (cpu.lo === 0) {
+      notePassed(cpu, Passed.withdrawn);
       yield* storeSlot(cpu, slot, 0, 0);
       cpu.ret = -1;
       return;
@@ -84,6 +109,7 @@ export const bravoSteps: BravoSteps = {
         const at = slots + slot * 8;
         while (!cpu.load64(slotsHi, at, Order.Acquire)) yield;
         if (cpu.hi !== hi || cpu.lo !== keyOf(lo)) continue;
+        notePassed(cpu, Passed.waited);
         const key = keyOf(lo);
         while (!cpu.cond32(slotsHi, at, Condition.NotEqual, -1, key, Order.Acquire)) yield;
       }
@@ -99,11 +125,13 @@ function* slowRead(
   inner: ReadWriteLock,
   readsUntilBias: number,
 ): Program {
+  notePassed(cpu, Passed.slow);
   yield inner.acquireRead(cpu, hi, lo + INNER);
   while (!cpu.load32(hi, lo + BIAS, Order.Relaxed)) yield;
   if (cpu.lo !== 0) return;
   while (!cpu.add32(hi, lo + UNBIASED_READS, 1, Order.Relaxed)) yield;
   if (cpu.lo % readsUntilBias !== readsUntilBias - 1) return;
+  notePassed(cpu, Passed.begun);
   // Under the inner read lock: no writer is between withdrawing the bias and releasing.
   while (!cpu.store32(hi, lo + BIAS, 1, Order.Release)) yield;
 }
@@ -116,11 +144,15 @@ export function makeBravoLock(
   return {
     name: `bravo-${inner.name}`,
     bytes: INNER + inner.bytes,
+    branches: [...Object.values(Passed), ...(inner.branches ?? [])],
 
     *acquire(cpu, hi, lo) {
       yield inner.acquire(cpu, hi, lo + INNER);
       while (!cpu.load32(hi, lo + BIAS, Order.Relaxed)) yield;
-      if (cpu.lo !== 0) yield steps.withdrawBias(cpu, hi, lo);
+      if (cpu.lo !== 0) {
+        notePassed(cpu, Passed.revoked);
+        yield steps.withdrawBias(cpu, hi, lo);
+      }
       cpu.event(EventKind.LockAcquired, hi, lo);
     },
 
@@ -134,6 +166,7 @@ export function makeBravoLock(
       if (cpu.lo !== 0) {
         yield* steps.publish(cpu, hi, lo);
         if (cpu.ret >= 0) {
+          notePassed(cpu, Passed.biased);
           noteReadAcquired(cpu, hi, lo, false);
           return;
         }

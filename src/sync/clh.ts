@@ -16,7 +16,7 @@ import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import { addBytes, toLinear } from '../memory/physical-address.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 import { LockNode, nodeLo } from './lock-nodes.ts';
 
 /** The lock: tail (an address); on a line of its own the owner's node; and the first node. */
@@ -28,6 +28,12 @@ const LOCK_BYTES = 192;
 /** Free nodes of a CPU, by nesting level: four addresses (0 = the CPU's first one), the level. */
 const LEVELS = 4;
 const LEVEL = 32;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  waited: lockBranch('clh', 'waited on the node before its own', [2, 1]),
+  free: lockBranch('clh', 'found the node before it released', [2, 1]),
+} as const;
 
 export interface ClhSteps {
   /** Marks the node busy and queues it; result in cpu.hi, cpu.lo: the node before it. */
@@ -79,6 +85,7 @@ export function makeClhLock(steps: ClhSteps = clhSteps): Lock {
   return {
     name: 'clh',
     bytes: LOCK_BYTES,
+    branches: Object.values(Passed),
 
     init(boot, physical) {
       const first = toLinear(addBytes(physical, FIRST_NODE));
@@ -95,6 +102,7 @@ export function makeClhLock(steps: ClhSteps = clhSteps): Lock {
       const previousLo = cpu.lo;
       while (!cpu.load32(previousHi, previousLo, Order.Acquire)) yield;
       const contended = cpu.lo !== 0;
+      notePassed(cpu, contended ? Passed.waited : Passed.free);
       if (contended) yield* steps.wait(cpu, previousHi, previousLo);
       while (!cpu.store64(hi, lo + OWNER_NODE, ownNodeHi, ownNodeLo, Order.Relaxed)) yield;
       yield* steps.recycle(cpu, level, previousHi, previousLo);

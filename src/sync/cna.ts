@@ -15,7 +15,7 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 import {
   firstNode,
   loadNodeLock,
@@ -37,6 +37,25 @@ const NUMA = SPIN + 8;
 /** In the head of the second queue: the last of it. */
 const SECOND_TAIL = SPIN + 12;
 const LOCAL_HANDOVERS_MAX = 256;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  waited: lockBranch('cna', 'waited on its own node', [2, 1]),
+  emptied: lockBranch('cna', 'left an empty queue', [2, 1]),
+  late: lockBranch('cna', 'successor not linked yet', [2, 1]),
+  local: lockBranch('cna', 'handed over inside the node', [3, 1]),
+  forced: lockBranch('cna', 'node switch forced', [3, 2]),
+  secondary: lockBranch('cna', 'second queue begun', [3, 1]),
+  appended: lockBranch('cna', 'second queue appended to', [4, 2]),
+  spliced: lockBranch('cna', 'second queue spliced in front', [4, 1], [3, 2]),
+  promoted: lockBranch('cna', 'second queue took the place of the main one', [3, 1]),
+  promoteLost: lockBranch(
+    'cna',
+    'tail moved while the second queue was to take its place',
+    [4, 1],
+    [3, 2],
+  ),
+} as const;
 
 /** Steps that are no programs are one attempt each, but stayLocal. */
 export interface CnaSteps {
@@ -141,6 +160,7 @@ export const cnaSteps: CnaSteps = {
 /** Appends the waiters from `first` to `last` to the second queue. */
 function* moveToSecond(cpu: Cpu, self: number, first: number, last: number, spin: number): Program {
   let head = secondHead(spin);
+  notePassed(cpu, head === 0 ? Passed.secondary : Passed.appended);
   if (head === 0) {
     head = first;
     while (!store(cpu, self, SPIN, head + 1)) yield;
@@ -165,14 +185,19 @@ function* leave(cpu: Cpu, hi: number, lo: number, self: number, steps: CnaSteps)
     const head = secondHead(spin);
     if (head === 0) {
       while (!steps.emptyTail(cpu, hi, lo, self)) yield;
-      if (cpu.ok) return;
+      if (cpu.ok) {
+        notePassed(cpu, Passed.emptied);
+        return;
+      }
     } else {
       yield* steps.promoteSecond(cpu, hi, lo, self, head);
+      notePassed(cpu, cpu.ok ? Passed.promoted : Passed.promoteLost);
       if (cpu.ok) {
         while (!steps.handOver(cpu, head, GRANTED, 0)) yield;
         return;
       }
     }
+    notePassed(cpu, Passed.late);
     const at = node + QueueNode.Next;
     while (!cpu.cond32(ownHi, at, Condition.NotEqual, -1, 0, Order.Relaxed)) yield;
   }
@@ -181,14 +206,20 @@ function* leave(cpu: Cpu, hi: number, lo: number, self: number, steps: CnaSteps)
     yield* steps.findLocal(cpu, self, next, spin);
     const found = cpu.lo;
     if (found !== 0) {
+      notePassed(cpu, Passed.local);
       while (!load(cpu, self, SPIN)) yield;
       spin = cpu.lo;
       while (!steps.handOver(cpu, found, spin, local + 1)) yield;
       return;
     }
+  } else {
+    notePassed(cpu, Passed.forced);
   }
   const head = secondHead(spin);
-  if (head !== 0) yield* steps.splice(cpu, head, next);
+  if (head !== 0) {
+    notePassed(cpu, Passed.spliced);
+    yield* steps.splice(cpu, head, next);
+  }
   const heir = head === 0 ? next : head;
   while (!steps.handOver(cpu, heir, GRANTED, 0)) yield;
 }
@@ -197,6 +228,7 @@ export function makeCnaLock(steps: CnaSteps = cnaSteps): Lock {
   return {
     name: 'cna',
     bytes: 4,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       let self = firstNode(cpu);
@@ -208,6 +240,7 @@ export function makeCnaLock(steps: CnaSteps = cnaSteps): Lock {
       while (!storeNodeLock(cpu, self, hi, lo)) yield;
       yield* steps.enqueue(cpu, hi, lo, self);
       const contended = cpu.lo !== 0;
+      if (contended) notePassed(cpu, Passed.waited);
       if (contended) while (!steps.awaitTurn(cpu, self)) yield;
       noteAcquired(cpu, hi, lo, contended);
     },

@@ -15,7 +15,7 @@ import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import { bootNodeBlocks, loadBlock, loadTable } from './boot-blocks.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 import {
   firstNode,
   loadNodeLock,
@@ -41,6 +41,16 @@ const PASSES_MAX = 64;
 const WAIT: number = 0;
 const WITH_GLOBAL: number = 1;
 const WITHOUT_GLOBAL: number = 2;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  waited: lockBranch('cohort', 'waited inside the node', [3, 1]),
+  waitedGlobal: lockBranch('cohort', 'waited for the global lock', [2, 1]),
+  passed: lockBranch('cohort', 'passed on inside the node', [3, 1]),
+  threshold: lockBranch('cohort', 'gave the global lock away with a waiter in the node', [3, 2]),
+  emptied: lockBranch('cohort', 'left an empty queue', [2, 1]),
+  late: lockBranch('cohort', 'successor not linked yet', [3, 1]),
+} as const;
 
 /** Steps that are no programs are one attempt each, but mayPass. */
 export interface CohortSteps {
@@ -95,6 +105,7 @@ export const cohortSteps: CohortSteps = {
     const ticket = cpu.lo >>> 16;
     cpu.ret = ticket === (cpu.lo & SERVING) ? 0 : 1;
     if (cpu.ret === 0) return;
+    notePassed(cpu, Passed.waitedGlobal);
     while (!cpu.cond32(hi, lo, Condition.Equal, SERVING, ticket, Order.Acquire)) yield;
   },
 
@@ -123,6 +134,7 @@ function* leave(cpu: Cpu, hi: number, lo: number, self: number, steps: CohortSte
   while (!cpu.load32(ownHi, node + QueueNode.Next, Order.Acquire)) yield;
   const known = cpu.lo;
   if (known !== 0 && steps.mayPass(passes)) {
+    notePassed(cpu, Passed.passed);
     while (!cpu.store32(blockHi, blockLo + PASSES, passes + 1, Order.Relaxed)) yield;
     while (!steps.passBoth(cpu, known)) yield;
     return;
@@ -131,7 +143,10 @@ function* leave(cpu: Cpu, hi: number, lo: number, self: number, steps: CohortSte
   yield* steps.releaseGlobal(cpu, hi, lo);
   if (known === 0) {
     while (!steps.emptyTail(cpu, blockHi, blockLo + TAIL, self)) yield;
+    notePassed(cpu, cpu.ok ? Passed.emptied : Passed.late);
     if (cpu.ok) return;
+  } else {
+    notePassed(cpu, Passed.threshold);
   }
   const at = node + QueueNode.Next;
   while (!cpu.cond32(ownHi, at, Condition.NotEqual, -1, 0, Order.Relaxed)) yield;
@@ -144,6 +159,7 @@ export function makeCohortLock(steps: CohortSteps = cohortSteps): Lock {
     name: 'cohort',
     bytes: LOCK_BYTES,
     bytesPerNode: BLOCK_BYTES + 8,
+    branches: Object.values(Passed),
 
     init(boot, physical) {
       bootNodeBlocks(boot, physical, TABLE, BLOCK_BYTES);
@@ -165,6 +181,7 @@ export function makeCohortLock(steps: CohortSteps = cohortSteps): Lock {
       let contended = cpu.lo !== 0;
       let hasGlobal = false;
       if (contended) {
+        notePassed(cpu, Passed.waited);
         while (!steps.awaitTurn(cpu, self)) yield;
         hasGlobal = cpu.lo === WITH_GLOBAL;
       }

@@ -11,7 +11,7 @@
 import type { Cpu } from '../cpu/cpu.ts';
 import { Condition, Fence, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 import { sideOf } from './two-sides.ts';
 
 /** A line per side with its flag; a line with the turn (a side); and the claims. */
@@ -19,6 +19,12 @@ const SIDE_BYTES = 64;
 const TURN = 128;
 const CLAIMS = 192;
 const LOCK_BYTES = 200;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  insisted: lockBranch('dekker', 'insisted: its turn', [2, 1]),
+  gaveWay: lockBranch('dekker', 'lowered its flag: the turn of the other', [2, 1]),
+} as const;
 
 /** Steps are one attempt each. */
 export interface DekkerSteps {
@@ -48,6 +54,7 @@ export function makeDekkerLock(steps: DekkerSteps = dekkerSteps): Lock {
     name: 'dekker',
     bytes: LOCK_BYTES,
     cpusMax: 2,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       yield* sideOf(cpu, hi, lo + CLAIMS);
@@ -63,10 +70,12 @@ export function makeDekkerLock(steps: DekkerSteps = dekkerSteps): Lock {
         contended = true;
         while (!cpu.load32(hi, lo + TURN, Order.Relaxed)) yield;
         if (cpu.lo === side) {
+          notePassed(cpu, Passed.insisted);
           // The other side lowers its flag when it leaves, or sees that it isn't its turn.
           while (!steps.awaitOther(cpu, hi, other)) yield;
           break;
         }
+        notePassed(cpu, Passed.gaveWay);
         while (!steps.lower(cpu, hi, own)) yield;
         while (!steps.awaitTurn(cpu, hi, lo + TURN, side)) yield;
       }

@@ -12,11 +12,19 @@ import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Order } from '../cpu/operations.ts';
 import { futexWait, futexWake } from './futex.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 
 const FREE = 0;
 const OWNED = 1;
 const SLEEPERS = 2;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  marked: lockBranch('futex', 'said that it may sleep and got it at once', [2, 1]),
+  asleep: lockBranch('futex', 'slept and was woken', [2, 1]),
+  changed: lockBranch('futex', 'word changed before it slept', [2, 1]),
+  woke: lockBranch('futex', 'released with sleepers to wake', [2, 1]),
+} as const;
 
 /** Steps that are no programs are one attempt each. */
 export interface FutexMutexSteps {
@@ -42,14 +50,19 @@ export function makeFutexMutex(steps: FutexMutexSteps = futexMutexSteps): Lock {
   return {
     name: 'futex',
     bytes: 4,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       while (!steps.takeFree(cpu, hi, lo)) yield;
       const contended = !cpu.ok;
       if (contended) {
-        if (cpu.lo !== SLEEPERS) while (!steps.takeSlow(cpu, hi, lo)) yield;
+        if (cpu.lo !== SLEEPERS) {
+          while (!steps.takeSlow(cpu, hi, lo)) yield;
+          if (cpu.lo === FREE) notePassed(cpu, Passed.marked);
+        }
         while (cpu.lo !== FREE) {
           yield* steps.wait(cpu, hi, lo);
+          notePassed(cpu, cpu.ret === 1 ? Passed.asleep : Passed.changed);
           while (!steps.takeSlow(cpu, hi, lo)) yield;
         }
       }
@@ -59,7 +72,10 @@ export function makeFutexMutex(steps: FutexMutexSteps = futexMutexSteps): Lock {
     *release(cpu, hi, lo) {
       noteReleased(cpu, hi, lo);
       while (!steps.leave(cpu, hi, lo)) yield;
-      if (cpu.lo === SLEEPERS) yield* steps.wake(cpu, hi, lo);
+      if (cpu.lo === SLEEPERS) {
+        notePassed(cpu, Passed.woke);
+        yield* steps.wake(cpu, hi, lo);
+      }
     },
   };
 }

@@ -18,7 +18,7 @@ import { Condition, Order } from '../cpu/operations.ts';
 import { addBytes, nodeOf, toLinear } from '../memory/physical-address.ts';
 import { bootBlocks, loadBlock, loadTable } from './boot-blocks.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 
 /** The lock: tail of the global queue (an address); on a line of its own, the blocks. */
 const GLOBAL_TAIL = 0;
@@ -32,6 +32,14 @@ const BLOCK_BYTES = 128;
 /** Word of a node: NUMA node + 1 of the waiter, and these. */
 const SUCCESSOR_MUST_WAIT = 1 << 30;
 const TAIL_WHEN_SPLICED = 1 << 29;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  followed: lockBranch('hclh', 'followed its neighbour in the same piece', [3, 1]),
+  next: lockBranch('hclh', 'led the next piece of the node', [3, 1], [2, 2]),
+  waited: lockBranch('hclh', 'waited for the piece before', [2, 1]),
+  free: lockBranch('hclh', 'found the piece before released', [2, 1]),
+} as const;
 
 /** Steps that are no programs are one attempt each. */
 export interface HclhSteps {
@@ -100,6 +108,7 @@ function* lead(
   while (!steps.markTail(cpu, lastHi, lastLo)) yield;
   while (!cpu.load32(previousHi, previousLo, Order.Acquire)) yield;
   const mustWait = (cpu.lo & SUCCESSOR_MUST_WAIT) !== 0;
+  notePassed(cpu, mustWait ? Passed.waited : Passed.free);
   if (mustWait) while (!steps.waitGlobal(cpu, previousHi, previousLo)) yield;
   cpu.hi = previousHi;
   cpu.lo = previousLo;
@@ -112,6 +121,7 @@ export function makeHclhLock(steps: HclhSteps = hclhSteps): Lock {
     bytes: LOCK_BYTES,
     bytesPerCpu: BLOCK_BYTES + 8,
     bytesPerNode: BLOCK_BYTES + 8,
+    branches: Object.values(Passed),
 
     /** Blocks of the CPUs, then the tails of the nodes' queues. */
     init(boot, physical) {
@@ -147,10 +157,13 @@ export function makeHclhLock(steps: HclhSteps = hclhSteps): Lock {
       if (localHi !== 0) while (!steps.waitLocal(cpu, localHi, localLo)) yield;
       let contended = localHi !== 0;
       if (localHi === 0 || cpu.lo !== cpu.node + 1) {
+        if (localHi !== 0) notePassed(cpu, Passed.next);
         yield* lead(cpu, hi, lo, tailHi, tailLo, steps);
         previousHi = cpu.hi;
         previousLo = cpu.lo;
         contended ||= cpu.ret !== 0;
+      } else {
+        notePassed(cpu, Passed.followed);
       }
       // The node before ours is ours from here on; ours is the successor's to take.
       while (!cpu.store64(blockHi, blockLo + FREE_NODE, previousHi, previousLo, Order.Relaxed))

@@ -14,11 +14,29 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import {
+  distantBranch,
+  lockBranch,
+  noteAcquired,
+  notePassed,
+  noteReleased,
+} from './lock-events.ts';
 import { LockNode, nodeLo } from './lock-nodes.ts';
 
 /** The high half of a linear-map address is never 0: it tells a grant from none. */
 const HIGH = 4;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  waited: lockBranch('hemlock', 'waited for a grant', [2, 1]),
+  emptied: lockBranch('hemlock', 'left an empty queue', [2, 1]),
+  handed: lockBranch('hemlock', 'handed over', [2, 1]),
+  other: distantBranch(
+    'hemlock',
+    'saw a grant of another lock',
+    'takes a handler that releases a lock inside a release',
+  ),
+} as const;
 
 /** Steps that are no programs are one attempt each. */
 export interface HemlockSteps {
@@ -48,6 +66,7 @@ export const hemlockSteps: HemlockSteps = {
     for (;;) {
       while (!cpu.load64(grantHi, grant, Order.Acquire)) yield;
       if (cpu.hi === hi && cpu.lo === lo) return;
+      if (cpu.hi !== 0) notePassed(cpu, Passed.other);
       // One half can match in a grant of another lock: wait for the one that does not.
       const [at, wanted] = cpu.hi === hi ? [grant, lo] : [grant + HIGH, hi];
       while (!cpu.cond32(grantHi, at, Condition.Equal, -1, wanted, Order.Relaxed)) yield;
@@ -77,11 +96,13 @@ export function makeHemlock(steps: HemlockSteps = hemlockSteps): Lock {
   return {
     name: 'hemlock',
     bytes: 4,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       while (!steps.enqueue(cpu, hi, lo)) yield;
       const contended = cpu.lo !== 0;
       if (contended) {
+        notePassed(cpu, Passed.waited);
         const previous = cpu.lo - 1;
         yield* steps.wait(cpu, hi, lo, previous);
         while (!steps.answer(cpu, previous)) yield;
@@ -92,6 +113,7 @@ export function makeHemlock(steps: HemlockSteps = hemlockSteps): Lock {
     *release(cpu, hi, lo) {
       noteReleased(cpu, hi, lo);
       while (!steps.emptyTail(cpu, hi, lo)) yield;
+      notePassed(cpu, cpu.ok ? Passed.emptied : Passed.handed);
       if (cpu.ok) return;
       while (!steps.awaitAnswer(cpu)) yield;
       while (!steps.handOver(cpu, hi, lo)) yield;

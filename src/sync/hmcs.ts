@@ -16,7 +16,7 @@ import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import { bootNodeBlocks, loadBlock, loadTable } from './boot-blocks.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 import {
   firstNode,
   loadNodeLock,
@@ -41,6 +41,20 @@ const WAIT = 0;
 const FIRST = 1;
 const ACQUIRE_PARENT = -1;
 const THRESHOLD = 64;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  waited: lockBranch('hmcs', 'waited inside the node', [3, 1]),
+  waitedRoot: lockBranch('hmcs', 'waited in the queue of nodes', [2, 1]),
+  passed: lockBranch('hmcs', 'passed on inside the node', [3, 1]),
+  threshold: lockBranch('hmcs', 'gave the root away with a waiter in the node', [3, 2]),
+  emptied: lockBranch('hmcs', 'left an empty queue', [2, 1]),
+  late: lockBranch('hmcs', 'successor not linked yet', [3, 1]),
+  rootEmptied: lockBranch('hmcs', 'left an empty queue of nodes', [2, 1]),
+  rootLate: lockBranch('hmcs', 'next node not linked yet', [2, 1]),
+  rootHanded: lockBranch('hmcs', 'handed the root over', [2, 1]),
+  parent: lockBranch('hmcs', 'led the node after the root was given away', [3, 1]),
+} as const;
 
 /** Steps that are no programs are one attempt each, but mayPass. */
 export interface HmcsSteps {
@@ -99,6 +113,7 @@ export const hmcsSteps: HmcsSteps = {
     const previous = cpu.lo;
     cpu.ret = previous === 0 ? 0 : 1;
     if (previous === 0) return;
+    notePassed(cpu, Passed.waitedRoot);
     while (!loadBlock(cpu, tableHi, tableLo, previous - 1)) yield;
     const linkHi = cpu.hi;
     const link = cpu.lo + ROOT_NODE + QueueNode.Next;
@@ -114,10 +129,12 @@ export const hmcsSteps: HmcsSteps = {
     while (!cpu.load32(ownHi, own + QueueNode.Next, Order.Acquire)) yield;
     if (cpu.lo === 0) {
       while (!cpu.cas32(hi, lo + ROOT_TAIL, cpu.node + 1, 0, Order.Release)) yield;
+      notePassed(cpu, cpu.ok ? Passed.rootEmptied : Passed.rootLate);
       if (cpu.ok) return;
       const at = own + QueueNode.Next;
       while (!cpu.cond32(ownHi, at, Condition.NotEqual, -1, 0, Order.Relaxed)) yield;
     }
+    notePassed(cpu, Passed.rootHanded);
     const next = cpu.lo - 1;
     while (!loadBlock(cpu, tableHi, tableLo, next)) yield;
     const nextHi = cpu.hi;
@@ -137,6 +154,7 @@ function* leave(cpu: Cpu, hi: number, lo: number, self: number, steps: HmcsSteps
   const known = cpu.lo;
   const owners = cpu.hi;
   if (known !== 0 && steps.mayPass(owners)) {
+    notePassed(cpu, Passed.passed);
     while (!steps.passBoth(cpu, known, owners + 1)) yield;
     return;
   }
@@ -149,7 +167,10 @@ function* leave(cpu: Cpu, hi: number, lo: number, self: number, steps: HmcsSteps
     const tailHi = cpu.hi;
     const tail = cpu.lo + TAIL;
     while (!steps.emptyTail(cpu, tailHi, tail, self)) yield;
+    notePassed(cpu, cpu.ok ? Passed.emptied : Passed.late);
     if (cpu.ok) return;
+  } else {
+    notePassed(cpu, Passed.threshold);
   }
   const at = node + QueueNode.Next;
   while (!cpu.cond32(ownHi, at, Condition.NotEqual, -1, 0, Order.Relaxed)) yield;
@@ -162,6 +183,7 @@ export function makeHmcsLock(steps: HmcsSteps = hmcsSteps): Lock {
     name: 'hmcs',
     bytes: LOCK_BYTES,
     bytesPerNode: BLOCK_BYTES + 8,
+    branches: Object.values(Passed),
 
     init(boot, physical) {
       bootNodeBlocks(boot, physical, TABLE, BLOCK_BYTES);
@@ -185,6 +207,7 @@ export function makeHmcsLock(steps: HmcsSteps = hmcsSteps): Lock {
       if (contended) {
         while (!steps.awaitTurn(cpu, self)) yield;
         status = cpu.lo;
+        notePassed(cpu, status === ACQUIRE_PARENT ? Passed.parent : Passed.waited);
       }
       if (status === ACQUIRE_PARENT) {
         while (!setStatus(cpu, self, FIRST)) yield;

@@ -16,7 +16,7 @@ import { assert } from '../base/assert.ts';
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 import { LockNode, nodeLo } from './lock-nodes.ts';
 
 /** Words of the lock and of a node. A node's tail only says that its CPU waits. */
@@ -28,6 +28,23 @@ const LOCK_ITSELF = -1;
 const WAITING = 1;
 const LEVELS = 4;
 const NODE_BYTES = 64;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  waited: lockBranch('k42', 'waited on its node', [2, 1]),
+  moved: lockBranch('k42', 'tail moved while it queued', [2, 1]),
+  free: lockBranch('k42', 'free on the second look', [2, 1]),
+  last: lockBranch('k42', 'moved into the lock with nobody behind', [2, 1]),
+  lateMoving: lockBranch(
+    'k42',
+    'successor not linked yet when it moved into the lock',
+    [3, 1],
+    [2, 2],
+  ),
+  emptied: lockBranch('k42', 'left an empty queue', [2, 1]),
+  late: lockBranch('k42', 'successor not linked yet when it left', [2, 1]),
+  handed: lockBranch('k42', 'handed over', [2, 1]),
+} as const;
 
 /** Steps that are no programs are one attempt each. */
 export interface K42Steps {
@@ -69,7 +86,11 @@ export const k42Steps: K42Steps = {
       // Nobody behind us so far; before the tail says so, the lock's next must.
       while (!cpu.store32(hi, lo + NEXT, 0, Order.Relaxed)) yield;
       while (!cpu.cas32(hi, lo + TAIL, self, LOCK_ITSELF, Order.AcquireRelease)) yield;
-      if (cpu.ok) return;
+      if (cpu.ok) {
+        notePassed(cpu, Passed.last);
+        return;
+      }
+      notePassed(cpu, Passed.lateMoving);
       while (!k42Steps.awaitNext(cpu, ownHi, node)) yield;
     }
     const successor = cpu.lo;
@@ -105,8 +126,10 @@ function* queue(cpu: Cpu, hi: number, lo: number, seen: number, steps: K42Steps)
       while (!steps.swapTail(cpu, hi, lo, previous, self)) yield;
     }
     if (cpu.ok) break;
+    notePassed(cpu, Passed.moved);
     previous = cpu.lo;
   }
+  notePassed(cpu, isFree ? Passed.free : Passed.waited);
   if (!isFree) {
     const nextHi = previous === LOCK_ITSELF ? hi : cpu.perCpuHi(ownerOf(previous));
     const nextLo = (previous === LOCK_ITSELF ? lo : nodeAt(cpu, previous)) + NEXT;
@@ -121,6 +144,7 @@ export function makeK42Lock(steps: K42Steps = k42Steps): Lock {
   return {
     name: 'k42',
     bytes: LOCK_BYTES,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       while (!steps.takeFree(cpu, hi, lo)) yield;
@@ -134,10 +158,15 @@ export function makeK42Lock(steps: K42Steps = k42Steps): Lock {
       while (!cpu.load32(hi, lo + NEXT, Order.Relaxed)) yield;
       if (cpu.lo === 0) {
         while (!steps.emptyTail(cpu, hi, lo)) yield;
-        if (cpu.ok) return;
+        if (cpu.ok) {
+          notePassed(cpu, Passed.emptied);
+          return;
+        }
+        notePassed(cpu, Passed.late);
         while (!steps.awaitNext(cpu, hi, lo)) yield;
       }
       const next = cpu.lo;
+      notePassed(cpu, Passed.handed);
       while (!steps.handOver(cpu, next)) yield;
     },
   };

@@ -9,6 +9,7 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import type { BootMemory } from '../memory/boot.ts';
 import type { Address } from '../memory/physical-address.ts';
+import type { LockBranch } from './lock-events.ts';
 
 export interface Lock {
   readonly name: string;
@@ -19,6 +20,8 @@ export interface Lock {
   readonly bytesPerNode?: number;
   /** Works for so many CPUs only. */
   readonly cpusMax?: number;
+  /** What it tells by notePassed; a stress run has to pass those that its size can. */
+  readonly branches?: readonly LockBranch[];
   /**
    * First contents, if all zero is not the unlocked state. `physical` = the lock's physical
    * address.

@@ -13,7 +13,7 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 import {
   firstNode,
   loadNodeLock,
@@ -23,6 +23,14 @@ import {
   QueueNode,
   storeNodeLock,
 } from './queue-node.ts';
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  waited: lockBranch('mcs', 'waited on its own node', [2, 1]),
+  emptied: lockBranch('mcs', 'left an empty queue', [2, 1]),
+  late: lockBranch('mcs', 'successor not linked yet', [2, 1]),
+  handed: lockBranch('mcs', 'handed over', [2, 1]),
+} as const;
 
 /** Steps that are no programs are one attempt each. */
 export interface McsSteps {
@@ -66,10 +74,12 @@ export const mcsSteps: McsSteps = {
     if (cpu.lo !== 0) return;
     while (!cpu.cas32(hi, lo, self, 0, Order.Release)) yield;
     if (cpu.ok) {
+      notePassed(cpu, Passed.emptied);
       cpu.lo = 0;
       return;
     }
     // Somebody swapped the tail and has not linked itself yet.
+    notePassed(cpu, Passed.late);
     while (!cpu.cond32(ownHi, next, Condition.NotEqual, -1, 0, Order.Relaxed)) yield;
   },
 
@@ -81,6 +91,7 @@ export function makeMcsLock(steps: McsSteps = mcsSteps): Lock {
   return {
     name: 'mcs',
     bytes: 4,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       let self = firstNode(cpu);
@@ -93,6 +104,7 @@ export function makeMcsLock(steps: McsSteps = mcsSteps): Lock {
       yield* steps.enqueue(cpu, hi, lo, self);
       const previous = cpu.lo;
       if (previous !== 0) {
+        notePassed(cpu, Passed.waited);
         while (!steps.link(cpu, self, previous)) yield;
         while (!steps.awaitTurn(cpu, self)) yield;
       }
@@ -109,7 +121,10 @@ export function makeMcsLock(steps: McsSteps = mcsSteps): Lock {
       noteReleased(cpu, hi, lo);
       yield* steps.leave(cpu, hi, lo, self);
       const next = cpu.lo;
-      if (next !== 0) while (!steps.handOver(cpu, next)) yield;
+      if (next !== 0) {
+        notePassed(cpu, Passed.handed);
+        while (!steps.handOver(cpu, next)) yield;
+      }
       while (!storeNodeLock(cpu, self, 0, 0)) yield;
     },
   };

@@ -16,7 +16,13 @@ import { PS_PER_MS } from '../base/units.ts';
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import {
+  type LockBranch,
+  lockBranch,
+  noteAcquired,
+  notePassed,
+  noteReleased,
+} from './lock-events.ts';
 import {
   addMutexWaiter,
   MUTEX_BYTES,
@@ -34,6 +40,23 @@ import { sleepUntilWoken } from './sleep.ts';
 
 /** sysctl_sched_base_slice. */
 const TIME_SLICE_PS = 3 * PS_PER_MS;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  second: lockBranch('mutex', 'free on the second look', [2, 1]),
+  spun: lockBranch('mutex', 'optimistic spin won', [2, 1]),
+  gaveUp: lockBranch('mutex', 'gave up spinning: time slice over', [2, 1]),
+  lastLook: lockBranch('mutex', 'free with wait_lock held', [2, 1]),
+  beforeSleep: lockBranch('mutex', 'free before it slept', [2, 1]),
+  slept: lockBranch('mutex', 'slept until woken', [2, 1]),
+  robbed: lockBranch('mutex', 'woken and robbed', [3, 1], [2, 2]),
+  asked: lockBranch('mutex', 'asked for a hand-off', [3, 1], [2, 2]),
+  pickedUp: lockBranch('mutex', 'took what was handed to it', [3, 1], [2, 2]),
+  spunFirst: lockBranch('mutex', 'first waiter won by spinning', [3, 1], [2, 2]),
+  woke: lockBranch('mutex', 'released and woke', [2, 1]),
+  handed: lockBranch('mutex', 'handed over to the first waiter', [3, 1], [2, 2]),
+} as const;
+const SPINNING: ReadonlySet<LockBranch> = new Set([Passed.spun, Passed.gaveUp, Passed.spunFirst]);
 
 /** Steps that are no programs are one attempt each. */
 export interface MutexSteps {
@@ -68,6 +91,8 @@ export function* tryMutex(cpu: Cpu, hi: number, lo: number, asks: boolean): Prog
     else fresh = word | MUTEX_HANDOFF;
     while (!cpu.cas32(hi, lo + MutexField.Owner, word, fresh, Order.Acquire)) yield;
     if (!cpu.ok) continue;
+    if (task === self) notePassed(cpu, Passed.pickedUp);
+    else if (task !== 0) notePassed(cpu, Passed.asked);
     cpu.ret = (fresh & ~MUTEX_FLAGS) === self ? 1 : 0;
     return;
   }
@@ -112,6 +137,7 @@ export function* wakeMutexWaiter(cpu: Cpu, hi: number, lo: number, word: number)
   yield* queuedSpinLock(cpu, hi, lo + MutexField.WaitLock);
   while (!cpu.load32(hi, lo + MutexField.First, Order.Relaxed)) yield;
   const first = cpu.lo;
+  notePassed(cpu, (word & MUTEX_HANDOFF) !== 0 ? Passed.handed : Passed.woke);
   if ((word & MUTEX_HANDOFF) !== 0) yield* handOff(cpu, hi, lo, first);
   while (!queuedSpinUnlock(cpu, hi, lo + MutexField.WaitLock)) yield;
   if (first !== 0) while (!cpu.wake(first - 1)) yield;
@@ -155,13 +181,18 @@ export const sleepingMutexSteps: MutexSteps = { ...mutexSteps, spin: null };
 /** __mutex_lock_common after the fast path failed. */
 function* slowPath(cpu: Cpu, hi: number, lo: number, steps: MutexSteps): Program {
   yield* tryMutex(cpu, hi, lo, false);
-  if (cpu.ret === 1) return;
+  if (cpu.ret === 1) {
+    notePassed(cpu, Passed.second);
+    return;
+  }
   if (steps.spin !== null) {
     yield* steps.spin(cpu, hi, lo);
+    notePassed(cpu, cpu.ret === 1 ? Passed.spun : Passed.gaveUp);
     if (cpu.ret === 1) return;
   }
   yield* queuedSpinLock(cpu, hi, lo + MutexField.WaitLock);
   yield* tryMutex(cpu, hi, lo, false);
+  if (cpu.ret === 1) notePassed(cpu, Passed.lastLook);
   if (cpu.ret === 0) yield* waitOnList(cpu, hi, lo, steps);
   while (!queuedSpinUnlock(cpu, hi, lo + MutexField.WaitLock)) yield;
 }
@@ -174,14 +205,20 @@ function* waitOnList(cpu: Cpu, hi: number, lo: number, steps: MutexSteps): Progr
   }
   for (;;) {
     yield* steps.tryBeforeSleep(cpu, hi, lo);
-    if (cpu.ret === 1) break;
+    if (cpu.ret === 1) {
+      notePassed(cpu, Passed.beforeSleep);
+      break;
+    }
     while (!queuedSpinUnlock(cpu, hi, lo + MutexField.WaitLock)) yield;
     yield* sleepUntilWoken(cpu);
     while (!cpu.load32(hi, lo + MutexField.First, Order.Relaxed)) yield;
     const first = cpu.lo === cpu.id + 1;
     yield* steps.tryAfterSleep(cpu, hi, lo, first);
-    if (cpu.ret === 0 && first && steps.spin !== null) yield* spinOnOwner(cpu, hi, lo);
+    notePassed(cpu, cpu.ret === 1 ? Passed.slept : Passed.robbed);
+    const spins = cpu.ret === 0 && first && steps.spin !== null;
+    if (spins) yield* spinOnOwner(cpu, hi, lo);
     const taken = cpu.ret === 1;
+    if (spins && taken) notePassed(cpu, Passed.spunFirst);
     yield* queuedSpinLock(cpu, hi, lo + MutexField.WaitLock);
     if (taken) break;
   }
@@ -194,6 +231,9 @@ export function makeMutex(steps: MutexSteps = mutexSteps, name = 'mutex'): Lock 
   return {
     name,
     bytes: MUTEX_BYTES,
+    branches: Object.values(Passed).filter(
+      (branch) => steps.spin !== null || !SPINNING.has(branch),
+    ),
 
     *acquire(cpu, hi, lo) {
       while (!steps.takeFree(cpu, hi, lo)) yield;

@@ -19,7 +19,14 @@ import { Condition, Order } from '../cpu/operations.ts';
 import { nodeOf, toLinear } from '../memory/physical-address.ts';
 import { enterSection, leaveSection, waitForSections } from './entry-section.ts';
 import type { ReadWriteLock } from './lock.ts';
-import { noteAcquired, noteReadAcquired, noteReadReleased, noteReleased } from './lock-events.ts';
+import {
+  lockBranch,
+  noteAcquired,
+  notePassed,
+  noteReadAcquired,
+  noteReadReleased,
+  noteReleased,
+} from './lock-events.ts';
 import { setTaskState, sleepTask, storeTaskState, TaskState, wakeTask } from './task-state.ts';
 import { makeWaitQueue, WAIT_QUEUE_BYTES } from './wait-queue.ts';
 
@@ -39,6 +46,24 @@ const COUNT_BYTES = 64;
 const PASSED = 0x80000000 | 0;
 
 const waiters = makeWaitQueue();
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  fast: lockBranch('percpu-rwsem', 'reader counted without a look at the block', [2, 1]),
+  slow: lockBranch('percpu-rwsem', 'reader took the slow path', [2, 1]),
+  blocked: lockBranch('percpu-rwsem', 'reader found the block and counted itself out', [2, 1]),
+  firstWriter: lockBranch('percpu-rwsem', 'writer sent readers around', [2, 1]),
+  nextWriter: lockBranch(
+    'percpu-rwsem',
+    'writer waited for the grace period of another',
+    [3, 1],
+    [2, 2],
+  ),
+  blockedWriter: lockBranch('percpu-rwsem', 'writer waited for another to leave', [3, 1], [2, 2]),
+  empty: lockBranch('percpu-rwsem', 'writer found nobody inside', [2, 1]),
+  sleeps: lockBranch('percpu-rwsem', 'writer slept until readers had left', [2, 1]),
+  woke: lockBranch('percpu-rwsem', 'reader woke the writer', [2, 1]),
+} as const;
 
 export interface PercpuSemaphoreSteps {
   /** Before and after the look at the writers and the count of the fast path. */
@@ -65,7 +90,9 @@ function* addToCount(cpu: Cpu, hi: number, lo: number, value: number, order: Ord
 /** rcuwait_wake_up. */
 function* wakeSleeper(cpu: Cpu, hi: number, lo: number): Program {
   while (!cpu.load32(hi, lo + Field.Sleeper, Order.Relaxed)) yield;
-  if (cpu.lo !== 0) yield* wakeTask(cpu, cpu.lo - 1);
+  if (cpu.lo === 0) return;
+  notePassed(cpu, Passed.woke);
+  yield* wakeTask(cpu, cpu.lo - 1);
 }
 
 /** Result in cpu.ret: 1 = no CPU has readers inside (readers_active_check). */
@@ -91,6 +118,7 @@ export const percpuSemaphoreSteps: PercpuSemaphoreSteps = {
     while (!cpu.load32(hi, lo + Field.Block, Order.Acquire)) yield;
     const inside = cpu.lo === 0;
     if (!inside) {
+      notePassed(cpu, Passed.blocked);
       yield* addToCount(cpu, hi, lo, -1, Order.SequentiallyConsistent);
       yield* wakeSleeper(cpu, hi, lo);
     }
@@ -108,6 +136,7 @@ export const percpuSemaphoreSteps: PercpuSemaphoreSteps = {
     for (;;) {
       yield* setTaskState(cpu, TaskState.Sleeping);
       yield* nobodyCounted(cpu, hi, lo);
+      notePassed(cpu, cpu.ret === 1 ? Passed.empty : Passed.sleeps);
       if (cpu.ret === 1) break;
       yield* sleepTask(cpu);
     }
@@ -134,6 +163,7 @@ function* tryFastRead(cpu: Cpu, hi: number, lo: number, steps: PercpuSemaphoreSt
   yield* steps.enterSection(cpu);
   while (!cpu.load32(hi, lo + Field.Writers, Order.Acquire)) yield;
   const isFast = cpu.lo === 0;
+  notePassed(cpu, isFast ? Passed.fast : Passed.slow);
   if (isFast) yield* addToCount(cpu, hi, lo, 1, Order.Relaxed);
   yield* steps.leaveSection(cpu);
   cpu.interrupts(interrupts);
@@ -149,6 +179,7 @@ function* sendReadersAround(
 ): Program {
   const at = lo + Field.Writers;
   while (!cpu.add32(hi, at, 1, Order.SequentiallyConsistent)) yield;
+  notePassed(cpu, cpu.lo === 0 ? Passed.firstWriter : Passed.nextWriter);
   if (cpu.lo !== 0) {
     while (!cpu.cond32(hi, at, Condition.AnyBitSet, PASSED, 0, Order.Acquire)) yield;
     return;
@@ -163,6 +194,7 @@ export function makePercpuSemaphore(
   return {
     name: 'percpu-rwsem',
     bytes: Field.Waiters + WAIT_QUEUE_BYTES,
+    branches: Object.values(Passed),
 
     init(boot, physical) {
       const bytes = boot.machine.cpuCount * COUNT_BYTES;
@@ -177,7 +209,10 @@ export function makePercpuSemaphore(
       yield* waiters.waitUntil(cpu, hi, lo + Field.Waiters, true, function* (self) {
         while (!self.swap32(hi, lo + Field.Block, 1, Order.SequentiallyConsistent)) yield;
         const isMine = self.lo === 0;
-        if (!isMine) waited = true;
+        if (!isMine) {
+          notePassed(self, Passed.blockedWriter);
+          waited = true;
+        }
         self.ret = isMine ? 1 : 0;
       });
       yield* steps.waitReaders(cpu, hi, lo);

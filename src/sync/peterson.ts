@@ -13,7 +13,7 @@
 import type { Cpu } from '../cpu/cpu.ts';
 import { Condition, Fence, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 import { sideOf } from './two-sides.ts';
 
 /** A line per side, and one for the claims. */
@@ -22,6 +22,12 @@ const CLAIMS = 128;
 const LOCK_BYTES = 136;
 const WANTS = 1;
 const TURN = 2;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  waited: lockBranch('peterson', 'waited for the other side', [2, 1]),
+  free: lockBranch('peterson', 'found the other side away or behind', [2, 1]),
+} as const;
 
 /** Steps are one attempt each. */
 export interface PetersonSteps {
@@ -48,6 +54,7 @@ export function makePetersonLock(steps: PetersonSteps = petersonSteps): Lock {
     name: 'peterson',
     bytes: LOCK_BYTES,
     cpusMax: 2,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       yield* sideOf(cpu, hi, lo + CLAIMS);
@@ -69,6 +76,7 @@ export function makePetersonLock(steps: PetersonSteps = petersonSteps): Lock {
       const blocking = WANTS | (side === 0 ? turn : TURN - turn);
       while (!cpu.load32(hi, other, Order.Acquire)) yield;
       const contended = cpu.lo === blocking;
+      notePassed(cpu, contended ? Passed.waited : Passed.free);
       if (contended) while (!steps.wait(cpu, hi, other, blocking)) yield;
       noteAcquired(cpu, hi, lo, contended);
     },

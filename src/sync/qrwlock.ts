@@ -12,14 +12,34 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { ReadWriteLock } from './lock.ts';
-import { noteAcquired, noteReadAcquired, noteReadReleased, noteReleased } from './lock-events.ts';
-import { queuedSpinLock, queuedSpinUnlock } from './qspinlock.ts';
+import {
+  lockBranch,
+  noteAcquired,
+  notePassed,
+  noteReadAcquired,
+  noteReadReleased,
+  noteReleased,
+} from './lock-events.ts';
+import { QueuedBranch, queuedSpinLock, queuedSpinUnlock } from './qspinlock.ts';
 
 const LOCKED = 0xff;
 const WAITING = 0x100;
 const WRITER_MASK = 0x1ff;
 const READER = 1 << 9;
 const WAIT_LOCK = 4;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  readerWaited: lockBranch('qrwlock', 'reader went out again and queued', [2, 1]),
+  writerFree: lockBranch('qrwlock', 'writer found it free from the queue', [2, 1]),
+  writerWaited: lockBranch('qrwlock', 'writer kept readers out and waited', [2, 1]),
+  writerLost: lockBranch(
+    'qrwlock',
+    'a reader announced itself as the writer took it',
+    [3, 1],
+    [2, 2],
+  ),
+} as const;
 
 export interface QueuedReadWriteSteps {
   /** Adds a reader, one attempt; result in cpu.lo: the count before. */
@@ -54,6 +74,7 @@ export const queuedReadWriteSteps: QueuedReadWriteSteps = {
     do {
       while (!cpu.cond32(hi, lo, Condition.Equal, -1, WAITING, Order.Relaxed)) yield;
       while (!cpu.cas32(hi, lo, WAITING, LOCKED, Order.Acquire)) yield;
+      if (!cpu.ok) notePassed(cpu, Passed.writerLost);
     } while (!cpu.ok);
   },
 
@@ -69,6 +90,7 @@ function* writeSlowPath(cpu: Cpu, hi: number, lo: number, steps: QueuedReadWrite
     while (!steps.tryWriter(cpu, hi, lo)) yield;
     taken = cpu.ok;
   }
+  notePassed(cpu, taken ? Passed.writerFree : Passed.writerWaited);
   if (!taken) yield* steps.waitWriter(cpu, hi, lo);
   while (!queuedSpinUnlock(cpu, hi, lo + WAIT_LOCK)) yield;
 }
@@ -79,6 +101,24 @@ export function makeQueuedReadWriteLock(
   return {
     name: 'qrwlock',
     bytes: 8,
+    branches: [
+      ...Object.values(Passed),
+      // Everybody is on the count first: of two CPUs in one round, one at most queues.
+      {
+        ...QueuedBranch.pending,
+        from: [
+          { cpus: 3, operations: 1 },
+          { cpus: 2, operations: 2 },
+        ],
+      },
+      {
+        ...QueuedBranch.queued,
+        from: [
+          { cpus: 4, operations: 1 },
+          { cpus: 3, operations: 2 },
+        ],
+      },
+    ],
 
     *acquire(cpu, hi, lo) {
       while (!steps.tryWriter(cpu, hi, lo)) yield;
@@ -95,7 +135,10 @@ export function makeQueuedReadWriteLock(
     *acquireRead(cpu, hi, lo) {
       while (!steps.enterReader(cpu, hi, lo)) yield;
       const contended = (cpu.lo & WRITER_MASK) !== 0;
-      if (contended) yield steps.waitReader(cpu, hi, lo);
+      if (contended) {
+        notePassed(cpu, Passed.readerWaited);
+        yield steps.waitReader(cpu, hi, lo);
+      }
       noteReadAcquired(cpu, hi, lo, contended);
     },
 

@@ -13,7 +13,13 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import {
+  distantBranch,
+  lockBranch,
+  noteAcquired,
+  notePassed,
+  noteReleased,
+} from './lock-events.ts';
 import { LockNode, nodeLo } from './lock-nodes.ts';
 
 const LOCKED = 1;
@@ -30,6 +36,30 @@ const NEXT = 0;
 const MCS_LOCKED = 8;
 const COUNT = 12;
 const NODE_BYTES = 16;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+export const QueuedBranch = {
+  pending: lockBranch('qspinlock', 'pending bit taken', [2, 1]),
+  handedOver: lockBranch('qspinlock', 'met the hand-over from owner to pending', [3, 1], [2, 2]),
+  undone: lockBranch('qspinlock', 'pending bit taken back', [4, 1], [3, 2]),
+  queued: lockBranch('qspinlock', 'queue joined as its head', [3, 1]),
+  free: lockBranch('qspinlock', 'lock taken on the way into the queue', [3, 1]),
+  behind: lockBranch('qspinlock', 'waited behind another in the queue', [4, 1], [3, 2]),
+  emptied: lockBranch('qspinlock', 'left an empty queue', [3, 1]),
+  tailMoved: lockBranch('qspinlock', 'tail moved while the head left', [4, 1], [3, 2]),
+  late: lockBranch('qspinlock', 'successor not linked yet', [4, 1], [3, 2]),
+  handed: lockBranch('qspinlock', 'head handed over', [4, 1], [3, 2]),
+  nested: distantBranch(
+    'qspinlock',
+    'second node of a CPU',
+    'takes a handler that interrupts a CPU in the queue',
+  ),
+  fallback: distantBranch(
+    'qspinlock',
+    'more nesting than nodes',
+    'takes four handlers, each in the queue',
+  ),
+} as const;
 
 export interface QueuedSteps {
   /** Sets pending; result in cpu.lo: the word before. */
@@ -120,6 +150,7 @@ export const queuedSteps: QueuedSteps = {
     const ownHi = cpu.perCpuHi(cpu.id);
     while (!cpu.load32(ownHi, node + NEXT, Order.Relaxed)) yield;
     if (cpu.lo === 0) {
+      notePassed(cpu, QueuedBranch.late);
       while (!cpu.cond32(ownHi, node + NEXT, Condition.NotEqual, -1, 0, Order.Relaxed)) yield;
     }
     const next = cpu.lo;
@@ -162,6 +193,7 @@ export function queuedSpinUnlock(cpu: Cpu, hi: number, lo: number): boolean {
 function* slowPath(cpu: Cpu, hi: number, lo: number, seen: number, steps: QueuedSteps): Program {
   let word = seen;
   if (word === PENDING) {
+    notePassed(cpu, QueuedBranch.handedOver);
     // The lock is being handed from owner to pending CPU: wait for it (_Q_PENDING_LOOPS = 1).
     while (!cpu.cond32(hi, lo, Condition.NotEqual, -1, PENDING, Order.Relaxed)) yield;
     word = cpu.lo;
@@ -170,10 +202,14 @@ function* slowPath(cpu: Cpu, hi: number, lo: number, seen: number, steps: Queued
     yield* steps.setPending(cpu, hi, lo);
     word = cpu.lo;
     if ((word & ~LOCKED_MASK) === 0) {
+      notePassed(cpu, QueuedBranch.pending);
       yield* steps.waitPending(cpu, hi, lo, word);
       return;
     }
-    if ((word & PENDING_MASK) === 0) yield* steps.undoPending(cpu, hi, lo);
+    if ((word & PENDING_MASK) === 0) {
+      notePassed(cpu, QueuedBranch.undone);
+      yield* steps.undoPending(cpu, hi, lo);
+    }
   }
   yield* queue(cpu, hi, lo, steps);
 }
@@ -185,6 +221,7 @@ function* queue(cpu: Cpu, hi: number, lo: number, steps: QueuedSteps): Program {
   const depth = cpu.lo;
   while (!cpu.store32(ownHi, nodes + COUNT, depth + 1, Order.Relaxed)) yield;
   const index = steps.nodeIndex(depth);
+  if (depth > 0) notePassed(cpu, index < 0 ? QueuedBranch.fallback : QueuedBranch.nested);
   if (index < 0) {
     // More nesting than nodes (nested NMIs): spin for the lock without a node.
     do yield* queuedSpinTryLock(cpu, hi, lo);
@@ -206,16 +243,22 @@ function* queueWithNode(
   const node = nodeOf(cpu, tail);
   yield* steps.prepareNode(cpu, node);
   yield* queuedSpinTryLock(cpu, hi, lo);
-  if (cpu.ret === 1) return;
+  if (cpu.ret === 1) {
+    notePassed(cpu, QueuedBranch.free);
+    return;
+  }
   yield* steps.swapTail(cpu, hi, lo, tail);
   const previous = cpu.lo;
+  notePassed(cpu, previous === 0 ? QueuedBranch.queued : QueuedBranch.behind);
   if (previous !== 0) yield* steps.waitForTurn(cpu, node, tail, previous);
   yield* steps.waitHead(cpu, hi, lo);
   const word = cpu.lo;
   if ((word & TAIL_MASK) === tail << TAIL_SHIFT) {
     yield* steps.lockAndEmpty(cpu, hi, lo, word);
+    notePassed(cpu, cpu.ok ? QueuedBranch.emptied : QueuedBranch.tailMoved);
     if (cpu.ok) return;
   }
+  notePassed(cpu, QueuedBranch.handed);
   yield* steps.setLocked(cpu, hi, lo);
   yield* steps.handOver(cpu, node);
 }
@@ -224,6 +267,7 @@ export function makeQueuedSpinlock(steps: QueuedSteps = queuedSteps): Lock {
   return {
     name: 'qspinlock',
     bytes: 4,
+    branches: Object.values(QueuedBranch),
 
     *acquire(cpu, hi, lo) {
       while (!cpu.cas32(hi, lo, 0, LOCKED, Order.Acquire)) yield;

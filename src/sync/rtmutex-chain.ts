@@ -11,6 +11,7 @@
 
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Order } from '../cpu/operations.ts';
+import { lockBranch, notePassed } from './lock-events.ts';
 import { queuedSpinLock, queuedSpinUnlock } from './qspinlock.ts';
 import {
   insertRtWaiter,
@@ -25,6 +26,17 @@ import {
 
 /** max_lock_depth is 1024 in the kernel; a chain has no more tasks than CPUs. */
 const DEPTH_MAX = 1024;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+export const BoostBranch = {
+  boosted: lockBranch('rtmutex', 'owner boosted', [2, 1]),
+  enough: lockBranch('rtmutex', 'owner boosted enough already', [3, 1], [2, 2]),
+  chain: lockBranch('rtmutex', 'boost went on along the chain', [4, 1], [2, 2]),
+  moved: lockBranch('rtmutex', 'chain ended: the lock had changed hands', [4, 1], [2, 2]),
+  higher: lockBranch('rtmutex', 'waiter moved up by a boost', [4, 1], [2, 2]),
+  stale: lockBranch('rtmutex', 'waiter was high enough already', [4, 1], [2, 2]),
+  ownerless: lockBranch('rtmutex', 'owner left before it could be boosted', [3, 1], [2, 2]),
+} as const;
 
 /** Raises the boost of a task; result in cpu.ret: 1 = it was lower before. */
 function* boost(cpu: Cpu, task: number, priority: number): Program {
@@ -55,7 +67,9 @@ export function* boostChain(cpu: Cpu, hi: number, lo: number, priority: number):
     if (goesOn) {
       yield* boost(cpu, owner, priority);
       goesOn = cpu.ret === 1;
+      notePassed(cpu, goesOn ? BoostBranch.boosted : BoostBranch.enough);
     }
+    if (owner < 0) notePassed(cpu, BoostBranch.ownerless);
     while (!queuedSpinUnlock(cpu, atHi, atLo + RtField.WaitLock)) yield;
     if (!goesOn) return;
     const blocked = rtWaiterLo(cpu, owner) + RtWaiter.Blocked;
@@ -66,9 +80,11 @@ export function* boostChain(cpu: Cpu, hi: number, lo: number, priority: number):
     yield* queuedSpinLock(cpu, atHi, atLo + RtField.WaitLock);
     while (!cpu.load64(cpu.perCpuHi(owner), blocked, Order.Relaxed)) yield;
     if (cpu.hi !== atHi || cpu.lo !== atLo) {
+      notePassed(cpu, BoostBranch.moved);
       while (!queuedSpinUnlock(cpu, atHi, atLo + RtField.WaitLock)) yield;
       return;
     }
+    notePassed(cpu, BoostBranch.chain);
     yield* moveUp(cpu, atHi, atLo, owner, priority);
   }
   while (!queuedSpinUnlock(cpu, atHi, atLo + RtField.WaitLock)) yield;
@@ -81,6 +97,7 @@ export function* boostChain(cpu: Cpu, hi: number, lo: number, priority: number):
 function* moveUp(cpu: Cpu, hi: number, lo: number, task: number, priority: number): Program {
   const own = rtWaiterLo(cpu, task) + RtWaiter.Priority;
   while (!cpu.load32(cpu.perCpuHi(task), own, Order.Relaxed)) yield;
+  notePassed(cpu, cpu.lo <= priority ? BoostBranch.stale : BoostBranch.higher);
   if (cpu.lo <= priority) return;
   yield* removeRtWaiter(cpu, hi, lo, task);
   yield* insertRtWaiter(cpu, hi, lo, task, priority);

@@ -16,9 +16,15 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import {
+  distantBranch,
+  lockBranch,
+  noteAcquired,
+  notePassed,
+  noteReleased,
+} from './lock-events.ts';
 import { queuedSpinLock, queuedSpinUnlock } from './qspinlock.ts';
-import { boostChain } from './rtmutex-chain.ts';
+import { BoostBranch, boostChain } from './rtmutex-chain.ts';
 import {
   HAS_WAITERS,
   insertRtWaiter,
@@ -33,6 +39,20 @@ import {
   rtWaiterLo,
 } from './rtmutex-layout.ts';
 import { sleepUntilWoken } from './sleep.ts';
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+export const RtBranch = {
+  second: lockBranch('rtmutex', 'free on the second look', [2, 1]),
+  slept: lockBranch('rtmutex', 'slept until woken', [2, 1]),
+  refused: lockBranch('rtmutex', 'woken, and not the top waiter any more', [3, 1], [2, 2]),
+  woke: lockBranch('rtmutex', 'woke the top waiter', [2, 1]),
+  unclaimed: distantBranch(
+    'rtmutex',
+    'released after a waiter had gone',
+    'takes a waiter that gives up, by a timeout or a signal',
+  ),
+  overtook: lockBranch('rtmutex', 'overtook a waiter of lower priority', [3, 1], [2, 2]),
+} as const;
 
 /** Steps that are no programs are one attempt each, but priorityOf. */
 export interface RtMutexSteps {
@@ -62,6 +82,7 @@ function* tryTake(cpu: Cpu, hi: number, lo: number, priority: number, waits: boo
     const at = rtWaiterLo(cpu, top - 1) + RtWaiter.Priority;
     while (!cpu.load32(cpu.perCpuHi(top - 1), at, Order.Relaxed)) yield;
     if (cpu.lo <= priority) return;
+    notePassed(cpu, RtBranch.overtook);
   }
   if (waits) yield* stopWaiting(cpu, hi, lo);
   while (!cpu.load32(hi, lo + RtField.First, Order.Relaxed)) yield;
@@ -86,6 +107,7 @@ function* leaveSlow(cpu: Cpu, hi: number, lo: number): Program {
   yield* queuedSpinLock(cpu, hi, lo + RtField.WaitLock);
   while (!cpu.load32(hi, lo + RtField.First, Order.Relaxed)) yield;
   const top = cpu.lo;
+  notePassed(cpu, top === 0 ? RtBranch.unclaimed : RtBranch.woke);
   const word = top === 0 ? 0 : HAS_WAITERS;
   while (!cpu.store32(hi, lo + RtField.Owner, word, Order.Release)) yield;
   while (!queuedSpinUnlock(cpu, hi, lo + RtField.WaitLock)) yield;
@@ -113,6 +135,7 @@ function* slowPath(cpu: Cpu, hi: number, lo: number, steps: RtMutexSteps): Progr
   yield* queuedSpinLock(cpu, hi, lo + RtField.WaitLock);
   yield* steps.tryTake(cpu, hi, lo, priority, false);
   let taken = cpu.ret === 1;
+  if (taken) notePassed(cpu, RtBranch.second);
   if (!taken) {
     yield* setBlocked(cpu, hi, lo);
     yield* steps.insert(cpu, hi, lo, cpu.id, priority);
@@ -125,6 +148,7 @@ function* slowPath(cpu: Cpu, hi: number, lo: number, steps: RtMutexSteps): Progr
     yield* queuedSpinLock(cpu, hi, lo + RtField.WaitLock);
     yield* steps.tryTake(cpu, hi, lo, priority, true);
     taken = cpu.ret === 1;
+    notePassed(cpu, taken ? RtBranch.slept : RtBranch.refused);
     if (!taken) while (!queuedSpinUnlock(cpu, hi, lo + RtField.WaitLock)) yield;
   }
   while (!queuedSpinUnlock(cpu, hi, lo + RtField.WaitLock)) yield;
@@ -135,6 +159,7 @@ export function makeRtMutex(steps: RtMutexSteps = rtMutexSteps): Lock {
   return {
     name: 'rtmutex',
     bytes: RT_MUTEX_BYTES,
+    branches: [...Object.values(RtBranch), ...Object.values(BoostBranch)],
 
     *acquire(cpu, hi, lo) {
       while (!steps.takeFree(cpu, hi, lo)) yield;

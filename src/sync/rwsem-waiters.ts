@@ -10,6 +10,7 @@
 
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Order } from '../cpu/operations.ts';
+import { distantBranch, lockBranch, notePassed } from './lock-events.ts';
 import {
   HANDOFF,
   NON_SPINNABLE,
@@ -24,6 +25,18 @@ import {
   waiterHi,
   waiterLo,
 } from './rwsem-layout.ts';
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+export const WakeBranch = {
+  granted: lockBranch('rwsem', 'waiting readers granted', [2, 1]),
+  together: lockBranch('rwsem', 'several readers granted at once', [4, 1], [3, 2]),
+  robbed: lockBranch('rwsem', 'waker found the lock stolen from the first reader', [3, 1]),
+  readerAsked: distantBranch(
+    'rwsem',
+    'robbed reader asked for a hand-off',
+    'takes a reader that is robbed 16 times',
+  ),
+} as const;
 
 export const Wake = {
   /** Whoever is first; a writer alone, readers together. */
@@ -105,6 +118,7 @@ export function* markWake(cpu: Cpu, hi: number, lo: number, kind: Wake, woken: n
   }
   const readers: number[] = [];
   yield* collectReaders(cpu, hi, lo, first, readers);
+  notePassed(cpu, readers.length > 1 ? WakeBranch.together : WakeBranch.granted);
   while (!cpu.load32(hi, lo + Semaphore.First, Order.Relaxed)) yield;
   const isEmpty = cpu.lo === 0;
   while (!cpu.load32(hi, lo + Semaphore.Count, Order.Relaxed)) yield;
@@ -130,6 +144,7 @@ function* grantFirstReader(cpu: Cpu, hi: number, lo: number, first: number): Pro
     cpu.ret = 1;
     return;
   }
+  notePassed(cpu, WakeBranch.robbed);
   const firstHi = waiterHi(cpu, first);
   const firstLo = waiterLo(cpu, first);
   let adjustment = -READER;
@@ -137,6 +152,7 @@ function* grantFirstReader(cpu: Cpu, hi: number, lo: number, first: number): Pro
   const robbed = cpu.lo + 1;
   while (!cpu.store32(firstHi, firstLo + Waiter.Robbed, robbed, Order.Relaxed)) yield;
   if (robbed >= ROBBED_LIMIT) {
+    notePassed(cpu, WakeBranch.readerAsked);
     if ((before & HANDOFF) === 0) adjustment += HANDOFF;
     while (!cpu.store32(firstHi, firstLo + Waiter.Handoff, 1, Order.Relaxed)) yield;
   }

@@ -16,7 +16,10 @@ import { Order } from '../cpu/operations.ts';
 import { Cost } from '../machine/costs.ts';
 import type { ReadWriteLock } from './lock.ts';
 import {
+  type LockBranch,
+  lockBranch,
   noteAcquired,
+  notePassed,
   noteReadAcquired,
   noteReadReleased,
   noteReleased,
@@ -46,8 +49,27 @@ import {
   removeWaiter,
   setReaderOwned,
   Wake,
+  WakeBranch,
   wakeIfPossible,
 } from './rwsem-waiters.ts';
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  readerStole: lockBranch('rwsem', 'reader stole it on the slow path', [4, 1], [2, 2]),
+  readerWoke: lockBranch('rwsem', 'first reader woke those that wait', [4, 1], [2, 2]),
+  readerLate: lockBranch('rwsem', 'reader found the writer gone', [2, 1]),
+  readerSlept: lockBranch('rwsem', 'reader slept until granted', [2, 1]),
+  spun: lockBranch('rwsem', 'writer stole it by spinning', [2, 1]),
+  gaveUp: lockBranch('rwsem', 'writer gave up spinning', [2, 1]),
+  writerSlept: lockBranch('rwsem', 'writer slept', [2, 1]),
+  fromList: lockBranch('rwsem', 'writer took it from the list', [2, 1]),
+  asked: lockBranch('rwsem', 'writer asked for a hand-off', [2, 1]),
+  respected: lockBranch('rwsem', 'waiter kept out by a hand-off', [3, 1]),
+  spunFirst: lockBranch('rwsem', 'writer spun after it asked for a hand-off', [2, 1]),
+  woke: lockBranch('rwsem', 'released and woke', [2, 1]),
+  readerWakes: lockBranch('rwsem', 'last reader woke a writer', [2, 1]),
+} as const;
+const SPINNING: ReadonlySet<LockBranch> = new Set([Passed.spun, Passed.gaveUp]);
 
 /** RWSEM_WAIT_TIMEOUT: a writer that has waited longer asks for a hand-off. */
 const WAIT_TIMEOUT_PS = 4 * PS_PER_MS;
@@ -141,8 +163,12 @@ function* readSlowPath(
   const ownedByReaders =
     (cpu.lo & READER_OWNED) !== 0 && readers > 1 && (count & WRITER_LOCKED) === 0;
   if (!ownedByReaders && (count & (WRITER_LOCKED | HANDOFF)) === 0) {
+    notePassed(cpu, Passed.readerStole);
     yield* setReaderOwned(cpu, hi, lo, cpu.id);
-    if (readers === 1 && (count & WAITERS) !== 0) yield* wakeWaiters(cpu, hi, lo, Wake.ReadOwned);
+    if (readers === 1 && (count & WAITERS) !== 0) {
+      notePassed(cpu, Passed.readerWoke);
+      yield* wakeWaiters(cpu, hi, lo, Wake.ReadOwned);
+    }
     return;
   }
   const interrupts = cpu.interrupts(false);
@@ -152,6 +178,7 @@ function* readSlowPath(
   if (cpu.lo === 0) {
     while (!cpu.load32(hi, lo + Semaphore.Count, Order.Acquire)) yield;
     if ((cpu.lo & WRITER_LOCKED) === 0) {
+      notePassed(cpu, Passed.readerLate);
       yield* unlockList(cpu, hi, lo, interrupts);
       yield* setReaderOwned(cpu, hi, lo, cpu.id);
       return;
@@ -164,6 +191,7 @@ function* readSlowPath(
   yield* wakeIfPossible(cpu, hi, lo, (cpu.lo + adjustment) | 0, woken);
   yield* unlockList(cpu, hi, lo, interrupts);
   yield* wakeAll(cpu, woken);
+  notePassed(cpu, Passed.readerSlept);
   yield* steps.sleepReader(cpu);
 }
 
@@ -182,7 +210,10 @@ function* tryWriteFromList(cpu: Cpu, hi: number, lo: number, deadline: number): 
   cpu.ret = 0;
   do {
     const handoff = (count & HANDOFF) !== 0;
-    if (handoff && firstAsked && first !== cpu.id) return;
+    if (handoff && firstAsked && first !== cpu.id) {
+      notePassed(cpu, Passed.respected);
+      return;
+    }
     if ((count & LOCK_MASK) !== 0) {
       if (handoff || !cpu.expired(deadline)) return;
       fresh = count | HANDOFF;
@@ -194,10 +225,12 @@ function* tryWriteFromList(cpu: Cpu, hi: number, lo: number, deadline: number): 
     count = cpu.lo;
   } while (!cpu.ok);
   if ((fresh & HANDOFF) !== 0) {
+    notePassed(cpu, Passed.asked);
     const at = waiterLo(cpu, first) + Waiter.Handoff;
     while (!cpu.store32(waiterHi(cpu, first), at, 1, Order.Relaxed)) yield;
     return;
   }
+  notePassed(cpu, Passed.fromList);
   yield* removeWaiter(cpu, hi, lo, cpu.id);
   while (!setWriterOwned(cpu, hi, lo)) yield;
   cpu.ret = 1;
@@ -207,6 +240,7 @@ function* tryWriteFromList(cpu: Cpu, hi: number, lo: number, deadline: number): 
 function* writeSlowPath(cpu: Cpu, hi: number, lo: number, steps: RwsemSteps): Program {
   if (steps.spin !== null) {
     yield* steps.spin(cpu, hi, lo);
+    notePassed(cpu, cpu.ret === 1 ? Passed.spun : Passed.gaveUp);
     if (cpu.ret === 1) return;
   }
   const interrupts = cpu.interrupts(false);
@@ -247,11 +281,15 @@ function* waitForWrite(
     let mustSleep = true;
     while (!cpu.load32(waiterHi(cpu, cpu.id), asked, Order.Relaxed)) yield;
     if (cpu.lo !== 0) {
+      notePassed(cpu, Passed.spunFirst);
       // After asking for the hand-off: spin, the owner is about to give the lock away.
       yield* spinOnWriter(cpu, hi, lo);
       mustSleep = cpu.lo !== 0;
     }
-    if (mustSleep) yield* sleep(cpu);
+    if (mustSleep) {
+      notePassed(cpu, Passed.writerSlept);
+      yield* sleep(cpu);
+    }
     yield* lockList(cpu, hi, lo);
   }
 }
@@ -288,6 +326,10 @@ export function makeReadWriteSemaphore(
   return {
     name,
     bytes: SEMAPHORE_BYTES,
+    branches: [
+      ...Object.values(Passed).filter((branch) => steps.spin !== null || !SPINNING.has(branch)),
+      ...Object.values(WakeBranch),
+    ],
 
     *acquire(cpu, hi, lo) {
       while (!cpu.cas32(hi, lo + Semaphore.Count, 0, WRITER_LOCKED, Order.Acquire)) yield;
@@ -301,7 +343,10 @@ export function makeReadWriteSemaphore(
       noteReleased(cpu, hi, lo);
       while (!cpu.store32(hi, lo + Semaphore.Owner, 0, Order.Relaxed)) yield;
       while (!steps.leaveWriter(cpu, hi, lo)) yield;
-      if ((cpu.lo & WAITERS) !== 0) yield wakeWaiters(cpu, hi, lo, Wake.Any);
+      if ((cpu.lo & WAITERS) !== 0) {
+        notePassed(cpu, Passed.woke);
+        yield wakeWaiters(cpu, hi, lo, Wake.Any);
+      }
     },
 
     *acquireRead(cpu, hi, lo) {
@@ -322,6 +367,7 @@ export function makeReadWriteSemaphore(
       while (!steps.leaveReader(cpu, hi, lo)) yield;
       const count = (cpu.lo - READER) | 0;
       if ((count & (LOCK_MASK | WAITERS)) === WAITERS) {
+        notePassed(cpu, Passed.readerWakes);
         yield* clearNonSpinnable(cpu, hi, lo);
         yield wakeWaiters(cpu, hi, lo, Wake.Any);
       }

@@ -12,7 +12,7 @@ import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Fence, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
 import { noteAcquired, noteReleased } from './lock-events.ts';
-import { queuedSpinLock, queuedSpinUnlock } from './qspinlock.ts';
+import { QueuedBranch, queuedSpinLock, queuedSpinUnlock } from './qspinlock.ts';
 
 export interface SequenceSteps {
   /** Waits for an even sequence; result in cpu.lo. */
@@ -95,6 +95,7 @@ export function makeSequenceLock(steps: SequenceSteps = sequenceSteps): Sequence
   return {
     name: 'seqlock',
     bytes: SEQLOCK_BYTES,
+    branches: [QueuedBranch.pending, QueuedBranch.queued],
 
     *acquire(cpu, hi, lo) {
       yield* steps.lockWriters(cpu, hi, lo + WRITERS);

@@ -15,7 +15,9 @@ import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { ReadWriteLock } from './lock.ts';
 import {
+  lockBranch,
   noteAcquired,
+  notePassed,
   noteReadAcquired,
   noteReadReleased,
   noteReleased,
@@ -23,6 +25,14 @@ import {
 } from './lock-events.ts';
 
 const WRITER = 0x80000000 | 0;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  readerWaited: lockBranch('simple-rwlock', 'reader took its announcement back', [2, 1]),
+  readerAgain: lockBranch('simple-rwlock', 'reader met a second writer', [3, 1], [2, 3]),
+  writerWaited: lockBranch('simple-rwlock', 'writer waited until nobody was inside', [2, 1]),
+  writerAgain: lockBranch('simple-rwlock', 'writer lost it again after waiting', [3, 1], [2, 2]),
+} as const;
 
 export interface SimpleReadWriteSteps {
   /** Counts a reader; result in cpu.lo: the word before. */
@@ -81,13 +91,16 @@ export function makeSimpleReadWriteLock(
   return {
     name: 'simple-rwlock',
     bytes: 4,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       while (!steps.tryWriter(cpu, hi, lo)) yield;
       const contended = !cpu.ok;
+      if (contended) notePassed(cpu, Passed.writerWaited);
       while (!cpu.ok) {
         yield* steps.waitWriter(cpu, hi, lo);
         while (!steps.tryWriter(cpu, hi, lo)) yield;
+        if (!cpu.ok) notePassed(cpu, Passed.writerAgain);
       }
       noteAcquired(cpu, hi, lo, contended);
     },
@@ -100,9 +113,11 @@ export function makeSimpleReadWriteLock(
     *acquireRead(cpu, hi, lo) {
       yield* steps.enterReader(cpu, hi, lo);
       const contended = cpu.lo < 0;
+      if (contended) notePassed(cpu, Passed.readerWaited);
       while (cpu.lo < 0) {
         yield* steps.waitReader(cpu, hi, lo);
         yield* steps.enterReader(cpu, hi, lo);
+        if (cpu.lo < 0) notePassed(cpu, Passed.readerAgain);
       }
       noteReadAcquired(cpu, hi, lo, contended);
     },

@@ -10,7 +10,12 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  retried: lockBranch('tas', 'swapped in vain', [2, 1]),
+} as const;
 
 export interface TestAndSetSteps {
   /** Result in cpu.lo: the old value; 0 = the lock is ours. */
@@ -32,6 +37,7 @@ export function makeTestAndSetLock(steps: TestAndSetSteps = testAndSetSteps): Lo
   return {
     name: 'tas',
     bytes: 4,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       let contended = false;
@@ -39,6 +45,7 @@ export function makeTestAndSetLock(steps: TestAndSetSteps = testAndSetSteps): Lo
         yield* steps.tryTake(cpu, hi, lo);
         if (cpu.lo === 0) break;
         contended = true;
+        notePassed(cpu, Passed.retried);
       }
       noteAcquired(cpu, hi, lo, contended);
     },

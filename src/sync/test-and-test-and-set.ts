@@ -14,11 +14,17 @@ import { PS_PER_NS } from '../base/units.ts';
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 
 const FIRST_PAUSE_NS = 64;
 /** The cap bounds the tail: without it a CPU may sleep through any number of hand-overs. */
 const LONGEST_PAUSE_NS = 4096;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  waited: lockBranch('ttas', 'waited until it looked free', [2, 1]),
+  lost: lockBranch('ttas', 'lost it again after waiting', [3, 1], [2, 2]),
+} as const;
 
 export interface TestAndTestAndSetSteps {
   wait(cpu: Cpu, hi: number, lo: number): Program;
@@ -61,6 +67,7 @@ export function makeTestAndTestAndSetLock(
   return {
     name,
     bytes: 4,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       let losses = 0;
@@ -68,6 +75,7 @@ export function makeTestAndTestAndSetLock(
         yield* steps.tryTake(cpu, hi, lo);
         if (cpu.lo === 0) break;
         losses++;
+        notePassed(cpu, losses > 1 ? Passed.lost : Passed.waited);
         steps.pause(cpu, losses);
         yield* steps.wait(cpu, hi, lo);
       }

@@ -9,10 +9,17 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased, noteTried } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased, noteTried } from './lock-events.ts';
 
 const NEXT_ONE = 1 << 16;
 const SERVING = 0xffff;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  waited: lockBranch('ticket', 'waited for its ticket', [2, 1]),
+  triedBusy: lockBranch('ticket', 'tried while it was taken', [3, 1], [2, 2]),
+  tryLost: lockBranch('ticket', 'tried and lost the race', [3, 1], [2, 2]),
+} as const;
 
 export interface TicketSteps {
   /** Result in cpu.lo: the word before this CPU's ticket was taken. */
@@ -36,9 +43,13 @@ export const ticketSteps: TicketSteps = {
     while (!cpu.load32(hi, lo, Order.Relaxed)) yield;
     const word = cpu.lo;
     cpu.ret = 0;
-    if (word >>> 16 !== (word & SERVING)) return;
+    if (word >>> 16 !== (word & SERVING)) {
+      notePassed(cpu, Passed.triedBusy);
+      return;
+    }
     const taken = (word + NEXT_ONE) | 0;
     while (!cpu.cas32(hi, lo, word, taken, Order.SequentiallyConsistent)) yield;
+    if (!cpu.ok) notePassed(cpu, Passed.tryLost);
     cpu.ret = cpu.ok ? 1 : 0;
   },
 
@@ -58,12 +69,16 @@ export function makeTicketLock(steps: TicketSteps = ticketSteps): TicketLock {
   return {
     name: 'ticket',
     bytes: 4,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       yield* steps.take(cpu, hi, lo);
       const ticket = cpu.lo >>> 16;
       const contended = ticket !== (cpu.lo & SERVING);
-      if (contended) yield* steps.wait(cpu, hi, lo, ticket);
+      if (contended) {
+        notePassed(cpu, Passed.waited);
+        yield* steps.wait(cpu, hi, lo, ticket);
+      }
       noteAcquired(cpu, hi, lo, contended);
     },
 

@@ -10,16 +10,24 @@
  * Line transfers: 1 to 2 per push (head, the page is one's own), 2 to 3 per pop (head twice, page).
  * Deviation: pages never stop being pages, so that a late look into one that is taken does no harm;
  * what it read is thrown away with the failed swap.
- * Events: none, because the list itself uses the first word of free pages.
+ * Events: branches alone, because the list itself uses the first word of free pages.
  */
 
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Order } from '../cpu/operations.ts';
 import { LINEAR_MAP_HI } from '../memory/physical-address.ts';
+import { lockBranch, notePassed } from './lock-events.ts';
 
 export const TREIBER_STACK_BYTES = 8;
 /** Pages are 4 KiB or more: 12 bits below the address, 16 above, make the tag. */
 const LOW_TAG = 0xfff;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+export const StackBranch = {
+  pushLost: lockBranch('treiber-stack', 'push found the head moved', [2, 1]),
+  popLost: lockBranch('treiber-stack', 'pop found the head moved', [2, 1]),
+  empty: lockBranch('treiber-stack', 'pop found the list empty', [2, 1]),
+} as const;
 
 export interface TreiberSteps {
   /** Reads the head; result in cpu.hi and cpu.lo, tag included. */
@@ -73,6 +81,7 @@ export function makeTreiberStack(steps: TreiberSteps = treiberSteps): PageStack 
         const nextLo = seenLo & ~LOW_TAG;
         while (!cpu.store64(pageHi, pageLo, seenHi & 0xffff, nextLo, Order.Relaxed)) yield;
         yield* steps.swing(cpu, hi, lo, seenHi, seenLo, pageHi, pageLo);
+        if (!cpu.ok) notePassed(cpu, StackBranch.pushLost);
       } while (!cpu.ok);
     },
 
@@ -85,12 +94,16 @@ export function makeTreiberStack(steps: TreiberSteps = treiberSteps): PageStack 
         const pageLo = seenLo & ~LOW_TAG;
         // Physical page 0 of node 0 is never a table page: 0 ends the list.
         if ((seenHi & 0xffff) === 0 && pageLo === 0) {
+          notePassed(cpu, StackBranch.empty);
           cpu.ret = 0;
           return;
         }
         while (!cpu.load64(pageHi, pageLo, Order.Relaxed)) yield;
         yield* steps.swing(cpu, hi, lo, seenHi, seenLo, cpu.hi, cpu.lo);
-        if (!cpu.ok) continue;
+        if (!cpu.ok) {
+          notePassed(cpu, StackBranch.popLost);
+          continue;
+        }
         cpu.hi = pageHi;
         cpu.lo = pageLo;
         cpu.ret = 1;

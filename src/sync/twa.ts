@@ -14,7 +14,7 @@
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { Condition, Order } from '../cpu/operations.ts';
 import type { Lock } from './lock.ts';
-import { noteAcquired, noteReleased } from './lock-events.ts';
+import { lockBranch, noteAcquired, notePassed, noteReleased } from './lock-events.ts';
 import { LockNode, nodeLo } from './lock-nodes.ts';
 
 /** Next ticket and ticket being served, a line each. */
@@ -24,6 +24,13 @@ const LOCK_BYTES = 68;
 /** Waiters further than this from the grant wait in the array. */
 const NEAR = 1;
 const WORDS_PER_LINE = 16;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+const Passed = {
+  near: lockBranch('twa', 'waited next in line', [2, 1]),
+  far: lockBranch('twa', 'waited in the array', [3, 1]),
+  closer: lockBranch('twa', 'next in line before it waited in the array', [3, 1]),
+} as const;
 
 /** Steps that are no programs are one attempt each. */
 export interface TwaSteps {
@@ -56,9 +63,14 @@ export const twaSteps: TwaSteps = {
     const at = wordOf(cpu, owner, hi, lo);
     while (!cpu.load32(atHi, at, Order.Acquire)) yield;
     let seen = cpu.lo;
+    let hasWaited = false;
     for (;;) {
       while (!cpu.load32(hi, lo + GRANT, Order.Acquire)) yield;
-      if (((ticket - cpu.lo) | 0) <= NEAR) return;
+      if (((ticket - cpu.lo) | 0) <= NEAR) {
+        notePassed(cpu, hasWaited ? Passed.far : Passed.closer);
+        return;
+      }
+      hasWaited = true;
       while (!cpu.cond32(atHi, at, Condition.NotEqual, -1, seen, Order.Acquire)) yield;
       seen = cpu.lo;
     }
@@ -80,12 +92,14 @@ export function makeTwaLock(steps: TwaSteps = twaSteps): Lock {
   return {
     name: 'twa',
     bytes: LOCK_BYTES,
+    branches: Object.values(Passed),
 
     *acquire(cpu, hi, lo) {
       while (!steps.take(cpu, hi, lo)) yield;
       const ticket = cpu.lo;
       while (!cpu.load32(hi, lo + GRANT, Order.Acquire)) yield;
       const distance = (ticket - cpu.lo) | 0;
+      if (distance > 0) notePassed(cpu, Passed.near);
       if (distance > NEAR) yield* steps.waitFar(cpu, hi, lo, ticket);
       if (distance > 0) while (!steps.waitNear(cpu, hi, lo, ticket)) yield;
       noteAcquired(cpu, hi, lo, distance > 0);

@@ -322,6 +322,7 @@ export abstract class HostCpuCore extends HostMeasures {
 
   /** Oracles here are ghost words, and a log for those that look at a whole round. */
   event(kind: number, aHi: number, aLo: number): void {
+    if (kind === EventKind.BranchPassed) return;
     if (kind === EventKind.LockAcquired) this.words[this.block + Block.Writes]!++;
     else if (kind === EventKind.ReadLockAcquired) this.words[this.block + Block.Reads]!++;
     this.#events.add(this.id, kind, aHi, aLo, this.interruptsEnabled);

@@ -30,6 +30,8 @@ export interface OracleLimits {
   readonly handOff?: HandOffWords;
   /** Whoever takes a table out of the tree owns its entries (prune=lock-descendants). */
   readonly ownsDescendants?: boolean;
+  /** Goals of the target by the number of the branch that reaches them. */
+  readonly branches?: ReadonlyMap<number, string>;
 }
 
 type Method = Exclude<keyof StressOracle, 'name'>;
@@ -85,6 +87,11 @@ export function observe(context: OracleContext, limits: OracleLimits = {}): Obse
       listen();
     },
     event(cpu, kind, hi, lo) {
+      if (kind === EventKind.BranchPassed) {
+        const goal = limits.branches?.get(hi);
+        if (goal !== undefined) context.reach(goal);
+        return;
+      }
       const wanted = WANTED_BY[kind]!;
       if ((wanted & ~called) !== 0) call(wanted);
       for (const oracle of hear) oracle.event(cpu, kind, hi, lo);

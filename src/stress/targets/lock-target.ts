@@ -14,10 +14,11 @@ import { EventKind } from '../../cpu/operations.ts';
 import type { BootMemory } from '../../memory/boot.ts';
 import { type Address, toLinear } from '../../memory/physical-address.ts';
 import type { Lock, ReadWriteLock } from '../../sync/lock.ts';
+import type { LockBranch } from '../../sync/lock-events.ts';
 import { CONTENDED, TWO_WAITERS } from '../oracles/contention.ts';
 import type { HandOffWords } from '../oracles/hand-off.ts';
 import { checkCount } from '../oracles/lost-update.ts';
-import type { Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
+import type { Goal, Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
 import { type Guarded, readSection, writeSection } from './critical-section.ts';
 import { shapeOf } from './target-shape.ts';
 
@@ -46,6 +47,8 @@ export interface LockTargetOptions {
   readonly size?: StressSize;
   readonly bypasses?: number;
   readonly handOff?: HandOffWords;
+  /** Branches of the lock that are goals of a stress run with its default parts. */
+  readonly branches?: readonly LockBranch[];
   /** The lock that handlers take: 2, or one that is held with interrupts enabled. */
   readonly handlerLock?: number;
 }
@@ -62,6 +65,7 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
   const { make, name, description } = options;
   const parts = options.parts ?? partsOf(make());
   const handlerLock = options.handlerLock ?? 2;
+  const branches = options.branches ?? [];
   const usual = options.size ?? { cpus: Math.min(3, make().cpusMax ?? 3), operations: 2 };
   return {
     name,
@@ -72,7 +76,9 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
     goals: [
       { name: CONTENDED, leastCpus: 2, leastOperations: 1 },
       { name: TWO_WAITERS, leastCpus: 3, leastOperations: 1 },
+      ...branches.map(goalOf),
     ],
+    branches: new Map(branches.map((branch) => [branch.number, branch.name])),
     ...shapeOf(usual.cpus, ROOM_BYTES),
     ...(options.bypasses === undefined ? {} : { bypasses: options.bypasses }),
     ...(options.handOff === undefined ? {} : { handOff: options.handOff }),
@@ -88,6 +94,17 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
         checkCount(memory, count, writes.count[lock]!, `the count under lock ${lock}`, report);
       }
     },
+  };
+}
+
+function goalOf({ name, from, unreachable }: LockBranch): Goal {
+  const [first, ...others] = from;
+  return {
+    name,
+    leastCpus: first?.cpus ?? 0,
+    leastOperations: first?.operations ?? 0,
+    ...(others.length > 0 ? { or: others } : {}),
+    ...(unreachable === '' ? {} : { unreachable }),
   };
 }
 
