@@ -100,26 +100,48 @@ function meaningText({ result, meaning }: Judged): string[] {
     const what = meaning.verdict === 'vacuous' ? 'so the pass says nothing about it' : 'so far';
     lines.push(`not reached: ${name}, ${what}`);
   }
-  for (const goal of meaning.outOfReach) {
-    lines.push(`out of reach: ${goal.name} ${whyNot(goal, result.setup.size)}`);
-  }
+  lines.push(...outOfReachText(meaning, result.setup.size));
   if (result.limited > 0) {
     lines.push(`${groupDigits(result.limited)} schedules were cut off by the step limit`);
   }
   return lines;
 }
 
+/** A line per reason. */
+function outOfReachText({ outOfReach }: Meaning, size: StressSize): string[] {
+  const names = new Map<string, string[]>();
+  for (const goal of outOfReach) {
+    const why = whyNot(goal, size);
+    names.set(why, [...(names.get(why) ?? []), goal.name]);
+  }
+  return [...names].map(([why, goals]) => `out of reach: ${goals.join(', ')} ${why}`);
+}
+
 /** "not reachable with 2 CPUs (needs 3)". */
 function whyNot(goal: Goal, { cpus, operations }: StressSize): string {
   if (goal.unreachable !== undefined) return `not reachable: ${goal.unreachable}`;
-  const ways = sizesOf(goal).map((size) => {
-    const needs = [
-      ...(cpus < size.cpus ? [`with ${cpus} CPUs (needs ${size.cpus})`] : []),
-      ...(operations < size.operations ? [`with --ops ${operations} (${size.operations})`] : []),
+  const needed = sizesOf(goal).map((size) => ({
+    cpus: Math.max(size.cpus, cpus),
+    operations: Math.max(size.operations, operations),
+  }));
+  const ways = needed.filter((way) => !needed.some((other) => isBelow(other, way)));
+  const texts = ways.map((way) => {
+    const missing = [
+      ...(cpus < way.cpus ? [`with ${cpus} CPUs (needs ${way.cpus})`] : []),
+      ...(operations < way.operations ? [`with --ops ${operations} (${way.operations})`] : []),
     ];
-    return needs.join(' and ');
+    return missing.join(' and ');
   });
-  return `not reachable ${ways.join(', nor ')}`;
+  return `not reachable ${texts.join(', nor ')}`;
+}
+
+/** Less is enough: of two ways that need the same the other one is kept. */
+function isBelow(a: StressSize, b: StressSize): boolean {
+  return (
+    a.cpus <= b.cpus &&
+    a.operations <= b.operations &&
+    (a.cpus < b.cpus || a.operations < b.operations)
+  );
 }
 
 function searchText({ outcome, executions, sleepBlocked, estimate }: SearchOutcome): string[] {

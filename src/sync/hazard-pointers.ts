@@ -15,6 +15,7 @@
 import { assert } from '../base/assert.ts';
 import type { Cpu, Program } from '../cpu/cpu.ts';
 import { EventKind, Fence, Order } from '../cpu/operations.ts';
+import { lockBranch, notePassed } from './lock-events.ts';
 import { LockNode, nodeLo } from './lock-nodes.ts';
 
 export const HAZARD_SLOTS = 4;
@@ -25,6 +26,15 @@ const FIRST = 8;
 
 /** Frees the object at an address, and reports it (EventKind.ObjectFreed) when done with it. */
 export type FreeObject = (cpu: Cpu, hi: number, lo: number) => Program;
+
+/** What a stress run should pass, and from how many CPUs and rounds on it can. */
+export const HazardBranch = {
+  moved: lockBranch(
+    'hazard-pointers',
+    'source changed while its object was being protected',
+    [2, 1],
+  ),
+} as const;
 
 export interface HazardSteps {
   /** Publishes the address in a slot of this CPU. */
@@ -92,7 +102,10 @@ export function makeHazardPointers(steps: HazardSteps = hazardSteps): HazardPoin
         yield* steps.publish(cpu, slot, hi, lo);
         while (!steps.fence(cpu)) yield;
         yield* steps.recheck(cpu, sourceHi, sourceLo, hi, lo);
-        if (cpu.ret === 0) continue;
+        if (cpu.ret === 0) {
+          notePassed(cpu, HazardBranch.moved);
+          continue;
+        }
         cpu.hi = hi;
         cpu.lo = lo;
         return;

@@ -36,7 +36,6 @@ const TAIL_WHEN_SPLICED = 1 << 29;
 /** What a stress run should pass, and from how many CPUs and rounds on it can. */
 const Passed = {
   followed: lockBranch('hclh', 'followed its neighbour in the same piece', [3, 1]),
-  next: lockBranch('hclh', 'led the next piece of the node', [3, 1], [2, 2]),
   waited: lockBranch('hclh', 'waited for the piece before', [2, 1]),
   free: lockBranch('hclh', 'found the piece before released', [2, 1]),
 } as const;
@@ -157,14 +156,11 @@ export function makeHclhLock(steps: HclhSteps = hclhSteps): Lock {
       if (localHi !== 0) while (!steps.waitLocal(cpu, localHi, localLo)) yield;
       let contended = localHi !== 0;
       if (localHi === 0 || cpu.lo !== cpu.node + 1) {
-        if (localHi !== 0) notePassed(cpu, Passed.next);
         yield* lead(cpu, hi, lo, tailHi, tailLo, steps);
         previousHi = cpu.hi;
         previousLo = cpu.lo;
         contended ||= cpu.ret !== 0;
-      } else {
-        notePassed(cpu, Passed.followed);
-      }
+      } else notePassed(cpu, Passed.followed);
       // The node before ours is ours from here on; ours is the successor's to take.
       while (!cpu.store64(blockHi, blockLo + FREE_NODE, previousHi, previousLo, Order.Relaxed))
         yield;

@@ -6,13 +6,19 @@
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { EventKind, Order } from '../../cpu/operations.ts';
 import { toLinear } from '../../memory/physical-address.ts';
-import { type HazardPointers, makeHazardPointers } from '../../sync/hazard-pointers.ts';
+import {
+  HazardBranch,
+  type HazardPointers,
+  makeHazardPointers,
+} from '../../sync/hazard-pointers.ts';
 import { checkEqual } from '../oracles/torn-read.ts';
 import type { Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
+import { goalsOf } from './lock-goals.ts';
 import { shapeOf } from './target-shape.ts';
 
 const OBJECT_BYTES = 64;
 const ROOM_BYTES = 4096;
+const OWN = goalsOf(Object.values(HazardBranch));
 
 /** CPU 0 replaces, the others read. */
 export function hazardTarget(
@@ -28,7 +34,9 @@ export function hazardTarget(
     goals: [
       { name: 'object freed', leastCpus: 2, leastOperations: 1 },
       { name: 'object was protected', leastCpus: 2, leastOperations: 1 },
+      ...OWN.goals,
     ],
+    branches: OWN.branches,
     ...shapeOf(2, ROOM_BYTES),
     boot(memory, size) {
       const source = memory.allocateNamed('source', 0, OBJECT_BYTES);

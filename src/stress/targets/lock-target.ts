@@ -18,8 +18,9 @@ import type { LockBranch } from '../../sync/lock-events.ts';
 import { CONTENDED, TWO_WAITERS } from '../oracles/contention.ts';
 import type { HandOffWords } from '../oracles/hand-off.ts';
 import { checkCount } from '../oracles/lost-update.ts';
-import type { Goal, Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
+import type { Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
 import { type Guarded, readSection, writeSection } from './critical-section.ts';
+import { goalsOf } from './lock-goals.ts';
 import { shapeOf } from './target-shape.ts';
 
 export type LockPart =
@@ -65,7 +66,7 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
   const { make, name, description } = options;
   const parts = options.parts ?? partsOf(make());
   const handlerLock = options.handlerLock ?? 2;
-  const branches = options.branches ?? [];
+  const own = goalsOf(options.branches ?? []);
   const usual = options.size ?? { cpus: Math.min(3, make().cpusMax ?? 3), operations: 2 };
   return {
     name,
@@ -76,9 +77,9 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
     goals: [
       { name: CONTENDED, leastCpus: 2, leastOperations: 1 },
       { name: TWO_WAITERS, leastCpus: 3, leastOperations: 1 },
-      ...branches.map(goalOf),
+      ...own.goals,
     ],
-    branches: new Map(branches.map((branch) => [branch.number, branch.name])),
+    branches: own.branches,
     ...shapeOf(usual.cpus, ROOM_BYTES),
     ...(options.bypasses === undefined ? {} : { bypasses: options.bypasses }),
     ...(options.handOff === undefined ? {} : { handOff: options.handOff }),
@@ -94,17 +95,6 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
         checkCount(memory, count, writes.count[lock]!, `the count under lock ${lock}`, report);
       }
     },
-  };
-}
-
-function goalOf({ name, from, unreachable }: LockBranch): Goal {
-  const [first, ...others] = from;
-  return {
-    name,
-    leastCpus: first?.cpus ?? 0,
-    leastOperations: first?.operations ?? 0,
-    ...(others.length > 0 ? { or: others } : {}),
-    ...(unreachable === '' ? {} : { unreachable }),
   };
 }
 

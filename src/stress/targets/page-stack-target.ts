@@ -6,8 +6,9 @@
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { EventKind } from '../../cpu/operations.ts';
 import { addBytes, toLinear } from '../../memory/physical-address.ts';
-import { makeTreiberStack, type PageStack } from '../../sync/treiber-stack.ts';
+import { makeTreiberStack, type PageStack, StackBranch } from '../../sync/treiber-stack.ts';
 import type { StressImage, StressSize, StressTarget } from '../target.ts';
+import { goalsOf } from './lock-goals.ts';
 import { shapeOf } from './target-shape.ts';
 
 const PAGE_BYTES = 4096;
@@ -24,7 +25,7 @@ export function pageStackTarget(
     description: 'pages taken from a lock-free free list and given back',
     smallest: { cpus: 2, operations: 1 },
     usual: { cpus: 2, operations: 2 },
-    goals: [],
+    ...goalsOf(Object.values(StackBranch)),
     ...shapeOf(2, ROOM_BYTES),
     boot(memory) {
       const head = memory.allocateNamed('free list', 0, 64);

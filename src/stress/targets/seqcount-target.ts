@@ -6,15 +6,22 @@
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { EventKind, Order } from '../../cpu/operations.ts';
 import { type Address, toLinear } from '../../memory/physical-address.ts';
+import { QueuedBranch } from '../../sync/qspinlock.ts';
 import { makeSequenceLock, type SequenceLock } from '../../sync/seqcount.ts';
 import { checkCount } from '../oracles/lost-update.ts';
 import { checkEqual } from '../oracles/torn-read.ts';
 import type { Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
 import { raise } from './critical-section.ts';
+import { goalsOf } from './lock-goals.ts';
 import { shapeOf } from './target-shape.ts';
 
 const LINE_BYTES = 64;
 const ROOM_BYTES = 4096;
+/** Of the writers' spinlock: every other CPU writes, so that twice as many are needed. */
+const QUEUE = goalsOf([
+  { ...QueuedBranch.pending, from: [{ cpus: 3, operations: 1 }] },
+  { ...QueuedBranch.queued, from: [{ cpus: 5, operations: 1 }] },
+]);
 
 /** Even CPUs write, odd ones read. */
 export function seqlockTarget(
@@ -27,7 +34,8 @@ export function seqlockTarget(
     description: 'two words behind a seqlock: readers repeat instead of waiting',
     smallest: { cpus: 2, operations: 1 },
     usual: { cpus: 3, operations: 2 },
-    goals: [{ name: 'read again', leastCpus: 2, leastOperations: 1 }],
+    goals: [{ name: 'read again', leastCpus: 2, leastOperations: 1 }, ...QUEUE.goals],
+    branches: QUEUE.branches,
     ...shapeOf(3, ROOM_BYTES),
     boot(memory) {
       const addresses: Record<string, Address> = {};
