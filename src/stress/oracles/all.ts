@@ -87,11 +87,7 @@ export function observe(context: OracleContext, limits: OracleLimits = {}): Obse
       listen();
     },
     event(cpu, kind, hi, lo) {
-      if (kind === EventKind.BranchPassed) {
-        const goal = limits.branches?.get(hi);
-        if (goal !== undefined) context.reach(goal);
-        return;
-      }
+      if (kind === EventKind.BranchPassed) return reachGoal(context, limits, hi);
       const wanted = WANTED_BY[kind]!;
       if ((wanted & ~called) !== 0) call(wanted);
       for (const oracle of hear) oracle.event(cpu, kind, hi, lo);
@@ -134,6 +130,11 @@ function makeLate(wanted: number, context: OracleContext): StressOracle[] {
   if ((wanted & Late.Histories) !== 0) made.push(makeHistory(context));
   if ((wanted & Late.Bitmaps) !== 0 && word !== undefined) made.push(makeDirtyLog(context, word));
   return made;
+}
+
+function reachGoal(context: OracleContext, limits: OracleLimits, branch: number): void {
+  const goal = limits.branches?.get(branch);
+  if (goal !== undefined) context.reach(goal);
 }
 
 function makeAll(context: OracleContext, limits: OracleLimits): StressOracle[] {
