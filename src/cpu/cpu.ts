@@ -114,13 +114,21 @@ export interface Cpu {
   zeroLine(aHi: number, aLo: number): boolean;
   /** DC CIVAC: the line ends uncached everywhere. */
   cleanInvalidateLine(aHi: number, aLo: number): boolean;
+  /** DC CVAU: from the point of unification, what fetches see, the line is up to date. */
+  cleanLineToPou(aHi: number, aLo: number): boolean;
   /**
    * Whole naturally aligned pages in one attempt; only for memory without bytes (see backedBytes).
    */
   zeroPage(aHi: number, aLo: number, bytes: number): boolean;
   copyPage(dHi: number, dLo: number, sHi: number, sLo: number, bytes: number): boolean;
   cleanInvalidatePage(aHi: number, aLo: number, bytes: number): boolean;
-  /** Instruction fetch of the line: instruction TLB, L1I. */
+  /**
+   * Instruction fetch (instruction TLB, L1I, L2, home); lo = the word as the instruction side sees
+   * it. Unless the machine says otherwise (CTR_EL0.IDC, DIC) that may be an older one until the
+   * data is cleaned (cleanLineToPou, DSB) and the instruction caches are invalidated (Tlbi.IcIvau,
+   * DSB); in any case until this CPU synchronises its context: Fence.Isb, an exception or
+   * interrupt taken or returned from, setRoot, setRegime.
+   */
   fetch(aHi: number, aLo: number): boolean;
   fence(kind: Fence): boolean;
 

@@ -104,7 +104,7 @@ export const Tlbi = {
   AllE1Is: 12,
   /** Instruction cache, whole, broadcast. */
   IcIalluIs: 13,
-  /** Instruction cache by line, broadcast. */
+  /** Instruction cache by line, broadcast; the address is translated as a load's is. */
   IcIvau: 14,
   /** All stage-1 entries of the host regime (kernel ranges beyond the cut-off). */
   VmallHost: 15,

@@ -20,6 +20,8 @@ export interface NamedMemory {
   readonly name: string;
   readonly address: Address;
   readonly bytes: number;
+  /** Instructions: engines that choose what a CPU executes keep old contents of it. */
+  readonly text?: boolean;
 }
 
 export class BootMemory {
@@ -78,6 +80,13 @@ export class BootMemory {
 
   name(name: string, address: Address, bytes: number): void {
     this.symbols.push({ name, address, bytes });
+  }
+
+  /** As allocateNamed, for instructions. */
+  allocateText(name: string, node: number, bytes: number, alignment = 4096): Address {
+    const address = this.allocate(node, bytes, alignment);
+    this.symbols.push({ name, address, bytes, text: true });
+    return address;
   }
 
   /** Memory without bytes. */

@@ -150,6 +150,15 @@ const counters = {
   VmallocPurges: ['vmalloc.purges', 'purges', 'lazily freed areas purged'],
   KernelRangeFlushes: ['flush_tlb_kernel_range', 'flushes', 'flushes of kernel addresses'],
   CodeBroadcasts: ['kick_all_cpus_sync', 'rounds', 'IPIs to all CPUs after a change of code'],
+  ItlbL1Misses: [
+    'iTLB-load-misses.l1',
+    'fetches',
+    'instruction fetches that missed the first TLB level',
+  ],
+  L1iMisses: ['l1i.misses', 'fetches', 'instruction fetches that missed the L1 instruction cache'],
+  FetchL2Misses: ['fetch.misses', 'fetches', 'instruction fetches that left the private caches'],
+  FetchesLocal: ['fetch.local', 'requests', 'instruction lines that came from the own node'],
+  FetchesRemote: ['fetch.remote', 'requests', 'instruction lines that came from another node'],
 } as const;
 
 type Numbered<T> = { readonly [K in keyof T]: number };

@@ -80,6 +80,49 @@ export class PrivateCache {
   }
 }
 
+/** L1 instruction cache: lines in order of use, each with the words that its CPU executes. */
+export class TextCache {
+  readonly #sets: Map<number, readonly number[]>[];
+  readonly #ways: number;
+
+  constructor(geometry: CacheGeometry) {
+    this.#sets = Array.from({ length: geometry.sets }, () => new Map());
+    this.#ways = geometry.ways;
+  }
+
+  #setOf(line: number): Map<number, readonly number[]> {
+    return this.#sets[(line / LINE_BYTES) % this.#sets.length]!;
+  }
+
+  has(line: number): boolean {
+    return this.#setOf(line).has(line);
+  }
+
+  use(line: number): readonly number[] | undefined {
+    const set = this.#setOf(line);
+    const words = set.get(line);
+    if (words === undefined) return undefined;
+    set.delete(line);
+    set.set(line, words);
+    return words;
+  }
+
+  add(line: number, words: readonly number[]): void {
+    const set = this.#setOf(line);
+    assert(!set.has(line), 'the line is there already');
+    if (set.size === this.#ways) set.delete(set.keys().next().value!);
+    set.set(line, words);
+  }
+
+  drop(line: number): void {
+    this.#setOf(line).delete(line);
+  }
+
+  clear(): void {
+    for (const set of this.#sets) set.clear();
+  }
+}
+
 interface Slot {
   readonly line: number;
   dirty: boolean;

@@ -127,6 +127,8 @@ export abstract class NaiveCore extends NaiveMeasures {
   }
 
   protected abstract takeGrant(): void;
+  /** A context synchronisation event. */
+  protected abstract synchronise(): void;
 
   #leavePark(): void {
     const due = this.#due();
@@ -209,6 +211,7 @@ export abstract class NaiveCore extends NaiveMeasures {
     if (regime === Regime.Guest) this.spend(Cost.GuestExit);
     else this.spend(kind === 'exception' ? Cost.ExceptionEntry : Cost.InterruptEntry);
     this.regime = Regime.Host;
+    this.synchronise();
     const program = handler(this as unknown as Cpu);
     this.#stack.push({ kind, program, regime, ret, enabled: this.#enabled });
     if (kind === 'interrupt') this.#enabled = false;
@@ -217,6 +220,7 @@ export abstract class NaiveCore extends NaiveMeasures {
   #return(): void {
     const { kind, regime, ret, enabled } = this.#stack.pop()!;
     if (kind === 'program') return;
+    this.synchronise();
     this.ret = ret;
     this.#enabled = enabled;
     this.regime = regime;

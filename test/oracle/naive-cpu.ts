@@ -16,11 +16,12 @@ import {
 import { Cost } from '../../src/machine/costs.ts';
 import { Counter } from '../../src/metrics/definition.ts';
 import type { DvmOperation } from './naive-dvm.ts';
-import { conditionHolds, NaiveMemory, type Place, wordOf } from './naive-memory.ts';
+import { conditionHolds, type Place, wordOf } from './naive-memory.ts';
+import { NaiveText } from './naive-text.ts';
 import { addressNumber, isFault } from './naive-translation.ts';
 import type { Micro } from './naive-walk.ts';
 
-export class NaiveCpu extends NaiveMemory implements Cpu {
+export class NaiveCpu extends NaiveText implements Cpu {
   #tlbisToWaitFor = 0;
   #acknowledgementsMissing = 0;
   #acknowledgedAt = 0;
@@ -216,8 +217,10 @@ export class NaiveCpu extends NaiveMemory implements Cpu {
 
   fence(kind: Fence): boolean {
     return this.#instant(() => {
-      if (kind === Fence.Isb) this.spend(Cost.Isb);
-      else this.spend(kind === Fence.DsbIshSt ? Cost.Dsb : Cost.Dmb);
+      if (kind === Fence.Isb) {
+        this.spend(Cost.Isb);
+        this.synchronise();
+      } else this.spend(kind === Fence.DsbIshSt ? Cost.Dsb : Cost.Dmb);
     });
   }
 
@@ -241,6 +244,7 @@ export class NaiveCpu extends NaiveMemory implements Cpu {
     return this.#instant(() => {
       this.writeRoot(register, (paHi & 0xffff) * 2 ** 32 + (paLo >>> 0), tag);
       this.spend(Cost.Isb);
+      this.synchronise();
     });
   }
 
@@ -248,6 +252,7 @@ export class NaiveCpu extends NaiveMemory implements Cpu {
     if (regime === this.regime) return;
     this.spend(regime === Regime.Guest ? Cost.GuestEntry : Cost.GuestExit);
     this.regime = regime;
+    this.synchronise();
   }
 
   ipi(target: number, vector: number): boolean {
@@ -273,17 +278,28 @@ export class NaiveCpu extends NaiveMemory implements Cpu {
   // ---- TLB maintenance ------------------------------------------------------------------------
 
   tlbi(operation: Tlbi, aHi: number, aLo: number, pages: number): boolean {
-    return this.#instant(() => {
-      this.spend(Cost.TlbiIssue);
-      this.count(Counter.TlbiIssued, 1);
-      const tag = this.maintenanceTag(operation);
-      this.#applyMaintenance(operation, tag.vmid, tag.asid, aHi, aLo, pages);
-      if (!isBroadcast(operation)) return;
-      this.count(Counter.TlbiBroadcast, 1);
-      this.#tlbisToWaitFor++;
-      const context = tag.vmid * 65536 + tag.asid;
-      this.run.dvm(this.clock, { issuer: this.id, operation, context, hi: aHi, lo: aLo, pages });
+    if (operation !== Tlbi.IcIvau) {
+      return this.#instant(() => this.#issue(operation, aHi, aLo, pages));
+    }
+    const cpu = this;
+    return this.attempt(function* () {
+      const line = yield* cpu.textLine(aHi, aLo);
+      if (line === null) return false;
+      if (line >= 0) cpu.#issue(operation, Math.floor(line / 2 ** 32), line | 0, 0);
+      return true;
     });
+  }
+
+  #issue(operation: Tlbi, aHi: number, aLo: number, pages: number): void {
+    this.spend(Cost.TlbiIssue);
+    this.count(Counter.TlbiIssued, 1);
+    const tag = this.maintenanceTag(operation);
+    this.#applyMaintenance(operation, tag.vmid, tag.asid, aHi, aLo, pages);
+    if (!isBroadcast(operation)) return;
+    this.count(Counter.TlbiBroadcast, 1);
+    this.#tlbisToWaitFor++;
+    const context = tag.vmid * 65536 + tag.asid;
+    this.run.dvm(this.clock, { issuer: this.id, operation, context, hi: aHi, lo: aLo, pages });
   }
 
   #applyMaintenance(
@@ -294,8 +310,12 @@ export class NaiveCpu extends NaiveMemory implements Cpu {
     lo: number,
     pages: number,
   ): void {
-    if (operation === Tlbi.IcIalluIs || operation === Tlbi.IcIvau) {
+    if (operation === Tlbi.IcIalluIs) {
       this.l1i.clear();
+      return;
+    }
+    if (operation === Tlbi.IcIvau) {
+      this.l1i.drop(hi * 2 ** 32 + (lo >>> 0));
       return;
     }
     const address = addressNumber(hi, lo);

@@ -5,9 +5,8 @@
 
 import { mix32 } from '../../src/base/random.ts';
 import { Condition } from '../../src/cpu/operations.ts';
-import { Cost } from '../../src/machine/costs.ts';
 import { Counter } from '../../src/metrics/definition.ts';
-import { LINE_BYTES, Mesi, PrivateCache } from './naive-cache.ts';
+import { LINE_BYTES, Mesi, PrivateCache, TextCache } from './naive-cache.ts';
 import type { NaiveRun } from './naive-engine.ts';
 import { type Grant, lineNumber, type Wish } from './naive-home.ts';
 import { type Access, addressNumber, isFault, NaiveTranslation } from './naive-translation.ts';
@@ -24,7 +23,7 @@ export interface Place {
 
 export abstract class NaiveMemory extends NaiveTranslation {
   readonly l1d: PrivateCache;
-  readonly l1i: PrivateCache;
+  readonly l1i: TextCache;
   readonly l2: PrivateCache;
   grantHash = 0;
   #grant: Grant | null = null;
@@ -34,7 +33,7 @@ export abstract class NaiveMemory extends NaiveTranslation {
   constructor(id: number, run: NaiveRun) {
     super(id, run);
     this.l1d = new PrivateCache(this.machine.l1d);
-    this.l1i = new PrivateCache(this.machine.l1i);
+    this.l1i = new TextCache(this.machine.l1i);
     this.l2 = new PrivateCache(this.machine.l2);
   }
 
@@ -76,11 +75,14 @@ export abstract class NaiveMemory extends NaiveTranslation {
     const word = lineNumber(line) ^ Math.imul(state + 1, 0x9e3779b1);
     this.grantHash = mix32(mix32(this.grantHash ^ (time | 0)) ^ word);
     this.#countOrigin(origin, fromNode === this.node);
+    if (into === 'text') {
+      this.count(fromNode === this.node ? Counter.FetchesLocal : Counter.FetchesRemote, 1);
+    }
     if (state === Mesi.Invalid) return;
     if (this.l2.state(line) !== Mesi.Invalid) this.l2.change(line, state);
     else this.#fillL2(line, state);
     if (into === 'data') this.toL1d(line, state);
-    if (into === 'text' && this.l1i.state(line) === Mesi.Invalid) this.l1i.add(line, Mesi.Shared);
+    if (into === 'text') this.l1i.add(line, this.wordsOf(line));
   }
 
   #countOrigin(origin: Grant['origin'], local: boolean): void {
@@ -96,11 +98,21 @@ export abstract class NaiveMemory extends NaiveTranslation {
     const victim = this.l2.add(line, state);
     if (victim === null) return;
     const inL1 = this.l1d.drop(victim.line);
+    this.leaves(victim.line);
     if (victim.state === Mesi.Shared) return;
     const dirty = victim.state === Mesi.Modified || inL1 === Mesi.Modified;
     const home = Math.floor(victim.line / 2 ** 38);
     this.count(Counter.WriteBacks, 1);
     this.run.homes[home]!.writeBack(this.clock + this.#hop(home), this.id, victim.line, dirty);
+  }
+
+  /** A line has left the L2, which includes the L1I only if that is coherent. */
+  protected leaves(line: number): void {
+    if (this.machine.features.dic) this.l1i.drop(line);
+  }
+
+  protected wordsOf(line: number): readonly number[] {
+    return Array.from({ length: LINE_BYTES / 4 }, (_, i) => this.peek(line + 4 * i));
   }
 
   protected toL1d(line: number, state: number): void {
@@ -122,6 +134,7 @@ export abstract class NaiveMemory extends NaiveTranslation {
     }
     this.l1d.drop(line);
     this.l2.drop(line);
+    this.leaves(line);
     if (this.state !== 'parked' || this.#parkedLine !== line) return;
     this.state = 'waking';
     this.count(Counter.WfeWakes, 1);
@@ -241,78 +254,6 @@ export abstract class NaiveMemory extends NaiveTranslation {
     }
     this.#afterGrant(1);
     return true;
-  }
-
-  // ---- instruction side and whole lines -------------------------------------------------------
-
-  fetch(aHi: number, aLo: number): boolean {
-    return this.attempt(() => this.#fetch(aHi, aLo));
-  }
-
-  *#fetch(aHi: number, aLo: number): Micro<boolean> {
-    if (this.takeSkip()) {
-      this.clock += 1;
-      return this.#fetched();
-    }
-    for (;;) {
-      const pa = yield* this.translated(aHi, aLo, 'fetch');
-      if (pa === null) return false;
-      const line = lineOf(pa);
-      if (this.l1i.use(line) !== Mesi.Invalid) {
-        this.clock += this.machine.l1i.latencyPs;
-        return this.#fetched();
-      }
-      if (this.hitSecondLevel(pa, false)) {
-        this.l1i.add(line, Mesi.Shared);
-        return this.#fetched();
-      }
-      this.ask(pa, 'fetch', 'text');
-      yield 'line';
-      if (this.takeMark()) continue;
-      this.clock += 1;
-      return this.#fetched();
-    }
-  }
-
-  #fetched(): true {
-    this.count(Counter.Fetches, 1);
-    this.clock = Math.max(this.clock, this.stallUntil);
-    return true;
-  }
-
-  cleanInvalidateLine(aHi: number, aLo: number): boolean {
-    return this.attempt(() => this.#whole(aHi, aLo, 0, Cost.CleanInvalidateLine));
-  }
-  zeroPage(aHi: number, aLo: number, bytes: number): boolean {
-    return this.attempt(() => this.#whole(aHi, aLo, bytes, Cost.ZeroLine));
-  }
-  copyPage(dHi: number, dLo: number, _sHi: number, _sLo: number, bytes: number): boolean {
-    return this.attempt(() => this.#whole(dHi, dLo, bytes, Cost.CopyLine));
-  }
-  cleanInvalidatePage(aHi: number, aLo: number, bytes: number): boolean {
-    return this.attempt(() => this.#whole(aHi, aLo, bytes, Cost.CleanInvalidateLine));
-  }
-
-  /** An operation that always goes to the home: a page of `bytes`, or the flush of one line (0). */
-  *#whole(aHi: number, aLo: number, bytes: number, costPerLine: Cost): Micro<boolean> {
-    if (this.takeSkip()) {
-      this.clock += 1;
-      return true;
-    }
-    for (;;) {
-      const pa = yield* this.translated(aHi, aLo, 'write');
-      if (pa === null) return false;
-      if (bytes === 0) {
-        this.l1d.drop(lineOf(pa));
-        this.l2.drop(lineOf(pa));
-      }
-      this.ask(pa, bytes === 0 ? 'flush' : 'page', 'nothing', bytes);
-      yield 'line';
-      if (this.takeMark()) continue;
-      this.spendMany(costPerLine, bytes === 0 ? 1 : bytes / LINE_BYTES);
-      this.clock = Math.max(this.clock, this.stallUntil);
-      return true;
-    }
   }
 }
 

@@ -151,7 +151,7 @@ export abstract class NaiveTranslation extends NaiveCore {
     const { tag } = this;
     let entry = l1.use(tag, va);
     if (entry === undefined) {
-      if (access !== 'fetch') this.count(Counter.DtlbL1Misses, 1);
+      this.count(access === 'fetch' ? Counter.ItlbL1Misses : Counter.DtlbL1Misses, 1);
       entry = this.tlb2.use(tag, va);
       if (entry !== undefined) {
         this.clock += this.machine.tlb2.penaltyPs;

@@ -66,7 +66,9 @@ export interface RandomImage {
   readonly userPages: readonly Address[];
   /** A block of 2 MiB without bytes in every CPU's own space. */
   readonly hugePage: Address;
+  /** Lines of instructions, and the same lines in the linear map. */
   readonly text: readonly Address[];
+  readonly textAliases: readonly Address[];
   /** Pages of memory without bytes. */
   readonly emptyPages: readonly Address[];
   readonly guest: GuestImage;
@@ -155,7 +157,7 @@ function buildImage(
     pages: many(3, (i) => remappedPage(boot, kernel, i, node(i + 1))),
     userPages: userPages(boot, userTables, 6),
     hugePage: HUGE_PAGE,
-    text: textPages(boot, kernel),
+    ...textPages(boot, kernel),
     emptyPages: many(2 * nodeCount, (i) => toLinear(boot.allocateUnbacked(node(i), PAGE))),
     guest: guestOf(boot, node(1)),
   };
@@ -238,21 +240,29 @@ function userAttributes(machine: Machine, index: number): number {
   return lo;
 }
 
-function textPages(boot: BootMemory, kernel: TranslationTable): Address[] {
-  const lines: Address[] = [];
+function textPages(
+  boot: BootMemory,
+  kernel: TranslationTable,
+): Pick<RandomImage, 'text' | 'textAliases'> {
+  const text: Address[] = [];
+  const textAliases: Address[] = [];
   for (let i = 0; i < 3; i++) {
     const va = addBytes(TEXT, i * PAGE);
+    const frame = boot.allocate(i % boot.machine.nodeCount, PAGE, PAGE);
     mapRange(boot, kernel, {
       input: va,
-      output: boot.allocate(i % boot.machine.nodeCount, PAGE, PAGE),
+      output: frame,
       bytes: PAGE,
       attributesHi: S1_KERNEL_TEXT_HI,
       attributesLo: S1_KERNEL_TEXT_LO,
       tableNode: 0,
     });
-    lines.push(va, addBytes(va, 64), addBytes(va, 1024));
+    for (const offset of [0, 64, 1024]) {
+      text.push(addBytes(va, offset));
+      textAliases.push(addBytes(toLinear(frame), offset));
+    }
   }
-  return lines;
+  return { text, textAliases };
 }
 
 /** One VM: stage-1 tables and a few pages in IPA space, all mapped by stage 2 page by page. */

@@ -236,15 +236,41 @@ function* wholeLines(cpu: Cpu, { image }: Scene, step: Step): Program {
 }
 
 function* fetch(cpu: Cpu, { image }: Scene, step: Step): Program {
-  for (let i = 0; i < 1 + (step.b % 4); i++) {
-    const { hi, lo } = at(image.text, step.a + i);
-    while (!cpu.fetch(hi, lo)) yield;
+  let seen = 0;
+  for (let i = 0; i < 1 + (step.b % 8); i++) {
+    const { hi, lo } = at(image.text, step.a + (i >>> 1));
+    while (!cpu.fetch(hi, lo + 4 * (step.c % 4))) yield;
+    seen = (seen * 31 + cpu.lo) | 0;
+    if (step.c % 32 === i) while (!cpu.fence(Fence.Isb)) yield;
   }
+  // What was executed shows in memory.
+  const { hi, lo } = at(image.words, step.b);
+  while (!cpu.add32(hi, lo + 8, seen, Order.Relaxed)) yield;
   if (step.c % 8 === 0) {
-    while (!cpu.tlbi(step.c % 16 === 0 ? Tlbi.IcIalluIs : Tlbi.IcIvau, 0, 0, 0)) yield;
+    while (!cpu.tlbi(Tlbi.IcIalluIs, 0, 0, 0)) yield;
     while (!cpu.dsb(Scope.InnerShareable)) yield;
     while (!cpu.fence(Fence.Isb)) yield;
   }
+}
+
+/** Stores to text by its alias, and some or all of what makes others execute it. */
+function* patch(cpu: Cpu, { image, activeCpus }: Scene, step: Step): Program {
+  const { hi, lo } = at(image.textAliases, step.a);
+  const text = at(image.text, step.a);
+  while (!cpu.store32(hi, lo + 4 * (step.b % 4), step.b, Order.Relaxed)) yield;
+  if (step.c % 3 !== 0) {
+    while (!cpu.cleanLineToPou(hi, lo)) yield;
+    while (!cpu.dsb(Scope.InnerShareable)) yield;
+  }
+  const by = step.c % 2 === 0 ? text : at(image.textAliases, step.a);
+  if (step.c % 5 !== 0) while (!cpu.tlbi(Tlbi.IcIvau, by.hi, by.lo + 4, 0)) yield;
+  if (step.c % 7 !== 0) while (!cpu.dsb(Scope.InnerShareable)) yield;
+  if (step.c % 4 === 0) while (!cpu.ipi(at(activeCpus, step.b), 0)) yield;
+  else while (!cpu.fence(Fence.Isb)) yield;
+  while (!cpu.fetch(text.hi, text.lo + 4 * (step.b % 4))) yield;
+  const word = at(image.words, step.b);
+  const seen = cpu.lo;
+  while (!cpu.add32(word.hi, word.lo + 12, seen, Order.Relaxed)) yield;
 }
 
 const MAINTENANCE = [
@@ -314,6 +340,7 @@ export const ACTIONS = {
   protect: (cpu, { image }, step) => protectPage(cpu, at(image.pages, step.a), step.b),
   wholeLines,
   fetch,
+  patch,
   maintain,
   translate,
   barriers,

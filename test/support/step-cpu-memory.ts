@@ -205,6 +205,10 @@ export abstract class StepCpuMemory extends StepCpuCore {
     return this.access('cleanInvalidateLine', 64, false, aHi, aLo) !== Gate.Refuse;
   }
 
+  cleanLineToPou(aHi: number, aLo: number): boolean {
+    return this.access('cleanLineToPou', 1, false, aHi, aLo) !== Gate.Refuse;
+  }
+
   #page(operation: string, write: boolean, aHi: number, aLo: number, ...rest: number[]): boolean {
     const gate = this.access(operation, 64, write, aHi, aLo, ...rest);
     if (gate === Gate.Perform) {
@@ -230,7 +234,10 @@ export abstract class StepCpuMemory extends StepCpuCore {
     const announced = this.pending;
     const gate = this.gate('fetch', aHi, aLo);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
-    return this.resolve(aHi, aLo, false, true, announced!);
+    if (!this.resolve(aHi, aLo, false, true, announced!)) return false;
+    this.lo = this.peekWord();
+    this.hi = 0;
+    return true;
   }
 
   fence(kind: Fence): boolean {

@@ -32,6 +32,8 @@ export function randomMachine(seed: number, limits: MachineLimits = SMALL): Mach
   /** In-node answers: at the lookahead or later. */
   const answer = (): number => lookaheadPs + pick([0, 0, 1, 5_000, 17_003]);
   const placed = { ...base, ...distances(base, pick) };
+  // From a stream of its own: what is drawn above stays what it was.
+  const text = new RandomStream(seed, 'machine text', 0);
   return {
     ...placed,
     ...caches(nodeCount, pick, answer),
@@ -39,7 +41,12 @@ export function randomMachine(seed: number, limits: MachineLimits = SMALL): Mach
     name: `random ${seed}`,
     lookaheadPs,
     gridPs: gridPs(lookaheadPs, placed.hopPs, placed.socketOfNode),
-    features: { ...base.features, hafdbs: pick(['none', 'af', 'dbm'] as const) },
+    features: {
+      ...base.features,
+      hafdbs: pick(['none', 'af', 'dbm'] as const),
+      dic: text.below(3) === 0,
+      idc: text.below(2) === 0,
+    },
     costsPs: base.costsPs.map(() => pick([1, 700, 5_000, 12_345])),
   };
 }

@@ -38,6 +38,9 @@ export const Op = {
   SetRoot: 32,
   /** A bare yield: no attempt at all. */
   Pause: 33,
+  CleanLineToPou: 34,
+  /** IC IVAU: a TLBI with a memory address. */
+  InvalidateText: 35,
 } as const;
 export type Op = (typeof Op)[keyof typeof Op];
 
@@ -69,7 +72,7 @@ const TABLE: readonly (readonly [string, StepKind, number])[] = [
   ['zeroPage', Update, 64],
   ['copyPage', Update, 64],
   ['cleanInvalidatePage', Read, 64],
-  ['fetch', Read, 1],
+  ['fetch', Read, 4],
   ['fence', StepKind.Fence, 0],
   ['translate', Other, 0],
   ['tlbi', StepKind.Tlbi, 0],
@@ -79,6 +82,8 @@ const TABLE: readonly (readonly [string, StepKind, number])[] = [
   ['idle', StepKind.Idle, 0],
   ['setRoot', Other, 0],
   ['yield', Other, 0],
+  ['cleanLineToPou', Read, 64],
+  ['tlbi', StepKind.Tlbi, 64],
 ];
 
 export const OPERATION_NAMES: readonly string[] = TABLE.map(([name]) => name);

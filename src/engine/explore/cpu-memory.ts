@@ -5,9 +5,11 @@
  * compilers map C11 and the kernel's barriers to x86).
  */
 
-import { type Condition, conditionHolds, type Fence, Order } from '../../cpu/operations.ts';
+import { type Condition, conditionHolds, Fence as FenceKind, Order } from '../../cpu/operations.ts';
 import { Op } from './attempts.ts';
 import { ExploreCpuGate, Gate } from './cpu-gate.ts';
+
+type Fence = FenceKind;
 
 export abstract class ExploreCpuMemory extends ExploreCpuGate {
   #read(bytes: number): void {
@@ -302,13 +304,36 @@ export abstract class ExploreCpuMemory extends ExploreCpuGate {
     return this.#page(Op.CleanInvalidatePage, false, aHi, aLo, bytes, 0, 0);
   }
 
+  cleanLineToPou(aHi: number, aLo: number): boolean {
+    const gate = this.gate(Op.CleanLineToPou, aHi, aLo & ~63, 0, 0);
+    if (gate !== Gate.Perform) return gate === Gate.Skip;
+    if (this.translated) this.noteTranslation(false);
+    this.world.text?.clean(this.id, this.word);
+    return true;
+  }
+
+  /** Of declared text, any content that the CPU may still execute: the scheduler's choice. */
   fetch(aHi: number, aLo: number): boolean {
-    const gate = this.gate(Op.Fetch, aHi, aLo, 0, 0);
-    if (gate === Gate.Perform) this.#read(1);
-    return gate !== Gate.Refuse;
+    const gate = this.gate(Op.Fetch, aHi, aLo & ~3, 0, 0);
+    if (gate !== Gate.Perform) return gate === Gate.Skip;
+    const { text, observer } = this.world;
+    this.hi = 0;
+    this.#read(4);
+    if (text === null || !text.holds(this.word)) {
+      this.lo = this.memory.words[this.word]!;
+      return true;
+    }
+    const count = text.choices(this.id, this.word);
+    const older = count > 1 ? this.world.chooseValue(count) : 0;
+    const version = text.newest(this.word) - older;
+    this.lo = text.wordOf(this.word, version);
+    observer?.fetched?.(this.id, this.paHi, this.paLo, version);
+    return true;
   }
 
   fence(kind: Fence): boolean {
-    return this.gate(Op.Fence, kind, 0, 0, 0) !== Gate.Refuse;
+    const gate = this.gate(Op.Fence, kind, 0, 0, 0);
+    if (gate === Gate.Perform && kind === FenceKind.Isb) this.world.text?.synchronise(this.id);
+    return gate !== Gate.Refuse;
   }
 }

@@ -5,7 +5,7 @@
  * announced attempts translate again (ER-X2, X3). Faults push the vector's program.
  */
 
-import { FaultKind, Level, Regime } from '../../cpu/operations.ts';
+import { FaultKind, Level, Regime, Tlbi } from '../../cpu/operations.ts';
 import {
   PERM_DIRTY_PENDING,
   PERM_EXEC,
@@ -48,6 +48,7 @@ export abstract class ExploreCpuTranslation extends ExploreCpuMemory {
   }
 
   protected override switched(): void {
+    this.world.text?.synchronise(this.id);
     this.#mmu?.setRegime(this.regime);
   }
 
@@ -168,6 +169,11 @@ export abstract class ExploreCpuTranslation extends ExploreCpuMemory {
 
   /** The Deliver step. */
   apply({ operation, context, hi, lo, pages }: TlbiOperation): void {
+    if (operation === Tlbi.IcIvau || operation === Tlbi.IcIalluIs) {
+      const word = operation === Tlbi.IcIvau ? this.memory.indexOf(hi, lo) : -1;
+      this.world.text?.invalidate(this.id, word);
+      return;
+    }
     const { mmu } = this;
     const restarts = mmu.invalidate(operation, context, hi, lo, pages);
     if (this.walking) {

@@ -8,8 +8,8 @@
 
 import { RandomStream } from '../../base/random.ts';
 import type { Cpu, Handler } from '../../cpu/cpu.ts';
-import type { InterruptLevel, Level, Regime, Register, Scope, Tlbi } from '../../cpu/operations.ts';
-import { Regime as RegimeOf } from '../../cpu/operations.ts';
+import type { InterruptLevel, Level, Regime, Register, Scope } from '../../cpu/operations.ts';
+import { Regime as RegimeOf, Tlbi } from '../../cpu/operations.ts';
 import { COUNTERS } from '../../metrics/definition.ts';
 import { Op } from './attempts.ts';
 import { Gate } from './cpu-gate.ts';
@@ -53,6 +53,7 @@ export class ExploreCpu extends ExploreCpuTranslation implements Cpu {
   }
 
   tlbi(operation: Tlbi, aHi: number, aLo: number, argument: number): boolean {
+    if (operation === Tlbi.IcIvau) return this.#invalidateText(aHi, aLo);
     const gate = this.gateWide(Op.Tlbi, aHi, aLo, operation, argument, 0, 0, 0);
     if (gate !== Gate.Perform) return gate === Gate.Skip;
     const context = this.mmu.contextOfTlbi(operation);
@@ -68,9 +69,29 @@ export class ExploreCpu extends ExploreCpuTranslation implements Cpu {
     return true;
   }
 
+  /** IC IVAU: translated, posted as the physical line. */
+  #invalidateText(aHi: number, aLo: number): boolean {
+    const gate = this.gate(Op.InvalidateText, aHi, aLo & ~63, 0, 0);
+    if (gate !== Gate.Perform) return gate === Gate.Skip;
+    if (this.translated) this.noteTranslation(false);
+    this.world.postTlbi({
+      issuer: this.id,
+      operation: Tlbi.IcIvau,
+      regime: this.regime,
+      context: 0,
+      hi: this.paHi,
+      lo: this.paLo,
+      pages: 0,
+    });
+    return true;
+  }
+
   dsb(scope: Scope): boolean {
     const gate = this.gate(Op.Dsb, 0, 0, scope, 0);
-    if (gate === Gate.Perform) this.world.observer?.dsb?.(this.id);
+    if (gate === Gate.Perform) {
+      this.world.text?.dsb(this.id);
+      this.world.observer?.dsb?.(this.id);
+    }
     return gate !== Gate.Refuse;
   }
 
@@ -97,6 +118,7 @@ export class ExploreCpu extends ExploreCpuTranslation implements Cpu {
     const gate = this.gateWide(Op.SetRoot, paHi, paLo, register, tag, 0, 0, 0);
     if (gate === Gate.Perform) {
       this.mmu.setRoot(register, paHi, paLo, tag);
+      this.world.text?.synchronise(this.id);
       this.world.observer?.setRoot?.(this.id, register, paHi, paLo, tag);
     }
     return gate !== Gate.Refuse;

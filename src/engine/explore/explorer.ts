@@ -21,6 +21,7 @@ import { type ExploreTranslation, USUAL_TRANSLATION } from './mmu.ts';
 import type { Observer, TlbiOperation } from './observer.ts';
 import { type ExploreFinding, ScheduleEnd } from './result.ts';
 import type { Strategy } from './strategy.ts';
+import { TextVersions } from './text-versions.ts';
 import type { Tracer } from './tracer.ts';
 
 /** A booted target. */
@@ -57,6 +58,8 @@ export class Explorer implements Execution {
   readonly stepLimit: number;
   readonly translation: ExploreTranslation;
   readonly memory: ExploreMemory;
+  /** null: no text is declared; every fetch sees memory as it is. */
+  readonly text: TextVersions | null;
   readonly cpus: readonly ExploreCpu[];
   readonly perCpuHi: readonly number[];
   readonly perCpuLo: readonly number[];
@@ -113,6 +116,7 @@ export class Explorer implements Execution {
     this.perCpuHi = linear.map(({ hi }) => hi);
     this.perCpuLo = linear.map(({ lo }) => lo);
     this.cpuCount = cpuCount;
+    this.text = TextVersions.of(this.memory, machine, setup.symbols, cpuCount);
     this.agentCount = cpuCount * 5;
     this.kind = new Uint8Array(this.agentCount);
     this.hi = new Int32Array(this.agentCount);
@@ -131,6 +135,7 @@ export class Explorer implements Execution {
   begin(chooser: Strategy): void {
     this.#chooser = chooser;
     this.memory.restore();
+    this.text?.begin();
     this.kind.fill(StepKind.None);
     this.#isEnabled.fill(0);
     this.#changed = true;
@@ -159,7 +164,10 @@ export class Explorer implements Execution {
     memory.writtenEnd = 0;
     if (agent < cpuCount) this.cpus[agent]!.grant();
     else this.#takeOther((agent / cpuCount) | 0, agent % cpuCount);
-    if (this.waiting !== 0 && memory.writtenEnd !== 0) this.#wakeWaiters();
+    if (memory.writtenEnd !== 0) {
+      if (this.text !== null) this.text.written(memory.writtenFrom);
+      if (this.waiting !== 0) this.#wakeWaiters();
+    }
     if (this.#changed) this.#rebuild();
   }
 
@@ -313,11 +321,10 @@ export class Explorer implements Execution {
   postTlbi(operation: TlbiOperation): void {
     this.observer?.tlbi?.(operation);
     const { issuer } = operation;
-    const touchesTlbs =
-      operation.operation !== Tlbi.IcIalluIs && operation.operation !== Tlbi.IcIvau;
+    const ofText = operation.operation === Tlbi.IcIalluIs || operation.operation === Tlbi.IcIvau;
     for (const cpu of this.cpus) {
       if (cpu.id !== issuer && !isBroadcast(operation.operation)) continue;
-      if (touchesTlbs && cpu.translates) {
+      if (ofText ? this.text !== null : cpu.translates) {
         this.#delivers = true;
         this.#deliveries[cpu.id]!.push(operation);
         this.cpus[issuer]!.owed++;

@@ -48,6 +48,11 @@ export interface Observer {
   event?(cpu: number, kind: number, hi: number, lo: number): void;
   /** A load, await or atomic was performed: physical address. */
   read?(cpu: number, hi: number, lo: number, bytes: number): void;
+  /**
+   * A word of declared text is executed: physical address, number of the content that its line had
+   * (explorer.text.newest: the number it has now).
+   */
+  fetched?(cpu: number, hi: number, lo: number, version: number): void;
   /** Memory has changed; old words where the bytes begin (the second for 8 bytes). */
   wrote?(cpu: number, hi: number, lo: number, bytes: number, oldLo: number, oldHi: number): void;
   /** A hardware walker reads (or updates) a descriptor. */

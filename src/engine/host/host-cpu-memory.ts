@@ -153,6 +153,10 @@ export abstract class HostCpuMemory extends HostCpuTranslation {
     return this.reach(Op.cleanInvalidate, aHi, aLo, RIGHT.Write) || this.refused();
   }
 
+  cleanLineToPou(aHi: number, aLo: number): boolean {
+    return this.reach(Op.cleanInvalidate, aHi, aLo, RIGHT.Read) || this.refused();
+  }
+
   /** Whole pages are memory without bytes: translated, and done. */
   zeroPage(aHi: number, aLo: number, _bytes: number): boolean {
     return this.reach(Op.page, aHi, aLo, RIGHT.Write) || this.refused();
@@ -166,8 +170,10 @@ export abstract class HostCpuMemory extends HostCpuTranslation {
     return this.reach(Op.page, aHi, aLo, RIGHT.Write) || this.refused();
   }
 
+  /** There are no instruction caches either: the word as it is in memory. */
   fetch(aHi: number, aLo: number): boolean {
-    return this.reach(Op.fetch, aHi, aLo, RIGHT.Execute) || this.refused();
+    if (!this.reach(Op.fetch, aHi, aLo, RIGHT.Execute)) return this.refused();
+    return this.result(this.memory.load32(this.paHi, this.paLo & ~3));
   }
 
   /** Every access is sequentially consistent already (ER-H5). */

@@ -5,10 +5,11 @@
 
 import { BugError } from '../../base/errors.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
-import { isBroadcast, Scope, type Tlbi } from '../../cpu/operations.ts';
+import { isBroadcast, Scope, Tlbi } from '../../cpu/operations.ts';
 import { Counter } from '../../metrics/definition.ts';
 import { Block, blockOf, Global, State, VECTORS } from './control.ts';
 import { HostCpuCondition } from './host-cpu-condition.ts';
+import { RIGHT } from './host-walk.ts';
 import { Op } from './trace.ts';
 
 /** How long to wait for room in the log of TLBIs before asking again. */
@@ -22,7 +23,11 @@ export class HostCpu extends HostCpuCondition implements Cpu {
   }
 
   tlbi(operation: Tlbi, aHi: number, aLo: number, argument: number): boolean {
-    if (!this.serve(Op.tlbi, aHi, aLo)) return this.refused();
+    const reached =
+      operation === Tlbi.IcIvau
+        ? this.reach(Op.tlbi, aHi, aLo, RIGHT.Read)
+        : this.serve(Op.tlbi, aHi, aLo);
+    if (!reached) return this.refused();
     const context = this.translation.contextOfTlbi(operation);
     if (isBroadcast(operation)) {
       this.bell.listen();

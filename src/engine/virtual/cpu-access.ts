@@ -11,18 +11,15 @@ import { LineState, RequestKind } from '../../cache/line-state.ts';
 import { Counter } from '../../metrics/definition.ts';
 import type { CpuEnvironment } from './cpu-core.ts';
 import { InvalidatingCpu } from './cpu-invalidation.ts';
-import { NO_PAGE_HI } from './cpu-regime.ts';
-import { Phase, WaitFor } from './cpu-state.ts';
-
-const EMPTY = new Int32Array(0);
+import { EMPTY_ZONE, NO_PAGE_HI, Phase, WaitFor } from './cpu-state.ts';
 
 // Constants of this module are immediates in compiled code; imported objects are read every time.
 const L1_HITS = Counter.L1Hits;
 const MODIFIED = LineState.Modified;
 
 export class AccessCpu extends InvalidatingCpu {
-  /** The 32-bit word of the access just made: `zone[word]`; EMPTY where memory has no bytes. */
-  protected zone: Int32Array = EMPTY;
+  /** The 32-bit word of the access just made: `zone[word]`; empty where memory has no bytes. */
+  protected zone: Int32Array = EMPTY_ZONE;
   protected word = 0;
   /** What a miss of the current attempt asks for. */
   protected missKind: RequestKind = RequestKind.Write;
@@ -101,7 +98,7 @@ export class AccessCpu extends InvalidatingCpu {
     if (this.phaseOfAttempt === Phase.Skip) {
       this.setPhase(Phase.None);
       this.clock += 1;
-      this.zone = EMPTY;
+      this.zone = EMPTY_ZONE;
       this.skippedAt = this.clock;
       return true;
     }
@@ -173,38 +170,5 @@ export class AccessCpu extends InvalidatingCpu {
     this.watch.accessed(paHi, paLo, write === 1, atPs);
     // The next access asks the TLB again, so that every use is seen.
     this.pageHi = NO_PAGE_HI;
-  }
-
-  /** Fetch: instruction TLB, L1I, then the L2 and the home. */
-  fetch(aHi: number, aLo: number): boolean {
-    if (this.phaseOfAttempt === Phase.Granted || this.phaseOfAttempt === Phase.Skip) {
-      this.setPhase(Phase.None);
-      this.clock += 1;
-      return this.#fetched();
-    }
-    if (this.phaseOfAttempt === Phase.Translated && this.takeMark()) this.setPhase(Phase.None);
-    if (this.phaseOfAttempt !== Phase.Translated && !this.translateFetch(aHi, aLo)) {
-      return this.refuse();
-    }
-    this.setPhase(Phase.Translated);
-    if (this.clock >= this.limit) return this.refuse();
-    const hi = this.accessPaHi;
-    const lo = this.accessPaLo;
-    if (this.l1i.touch(hi, lo) !== LineState.Invalid) {
-      this.clock += this.machine.l1i.latencyPs;
-    } else if (this.hitL2(hi, lo, 0) !== LineState.Invalid) {
-      this.copyToL1i(hi, lo);
-    } else {
-      this.ask(hi, lo, RequestKind.Fetch, WaitFor.Fetch, 0);
-      return this.refuse();
-    }
-    this.setPhase(Phase.None);
-    return this.#fetched();
-  }
-
-  #fetched(): boolean {
-    this.counters[Counter.Fetches] = this.counters[Counter.Fetches]! + 1;
-    if (this.stallUntil > this.clock) this.clock = this.stallUntil;
-    return true;
   }
 }

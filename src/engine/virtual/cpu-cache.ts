@@ -1,7 +1,7 @@
 /**
  * The private caches of a CPU and its conversation with the homes: L1D and unified L2 (inclusive),
- * L1I (not coherent, not included). A CPU touches a line's content only while its L2 holds the
- * line.
+ * L1I (with CTR_EL0.DIC included in the L2, else apart and not coherent). A CPU touches a line's
+ * content only while its L2 holds the line.
  *
  * One request at a time; a hit costs arithmetic, a miss writes one request and blocks the CPU until
  * the grant, which performs the access that asked for it before the line can be lost again (ER-D5).
@@ -9,17 +9,26 @@
 
 import { assert } from '../../base/assert.ts';
 import { mix32 } from '../../base/random.ts';
+import { InstructionCache } from '../../cache/instruction-cache.ts';
 import { Source } from '../../cache/line-service.ts';
 import { LineState, LossKind, RequestKind } from '../../cache/line-state.ts';
 import { TagArray } from '../../cache/tag-array.ts';
-import { lineOf, nodeOf } from '../../memory/physical-address.ts';
+import { isBacked, lineOf, nodeOf } from '../../memory/physical-address.ts';
 import { Counter } from '../../metrics/definition.ts';
 import { CpuCore, type CpuEnvironment } from './cpu-core.ts';
-import { NEVER, Status, WaitFor } from './cpu-state.ts';
+import { EMPTY_ZONE, NEVER, NO_PAGE_HI, Status, WaitFor } from './cpu-state.ts';
 
 export class CachedCpu extends CpuCore {
   protected readonly l1d: TagArray;
-  protected readonly l1i: TagArray;
+  protected readonly l1i: InstructionCache;
+  /** CTR_EL0.DIC: what takes a line from the L2 takes it from the L1I. */
+  protected readonly coherentText: boolean;
+  /**
+   * Virtual address of the line fetched last, which the CPU goes on executing, whatever becomes of
+   * memory, caches and TLBs, until it fetches another or synchronises its context.
+   */
+  protected fetchedHi = NO_PAGE_HI;
+  protected fetchedLo = 0;
   protected readonly l2: TagArray;
   protected readonly l1LatencyPs: number;
   protected readonly l2LatencyPs: number;
@@ -42,7 +51,8 @@ export class CachedCpu extends CpuCore {
     super(id, slot, environment);
     const { machine } = environment;
     this.l1d = new TagArray(machine.l1d, machine.nodeCount);
-    this.l1i = new TagArray(machine.l1i, machine.nodeCount);
+    this.coherentText = machine.features.dic;
+    this.l1i = new InstructionCache(machine.l1i, machine.nodeCount, this.coherentText);
     this.l2 = new TagArray(machine.l2, machine.nodeCount);
     this.l1LatencyPs = machine.l1d.latencyPs;
     this.l2LatencyPs = machine.l2.latencyPs;
@@ -108,7 +118,7 @@ export class CachedCpu extends CpuCore {
     this.#countSource();
     if (state === LineState.Invalid) return;
     this.#install(hi, lo, state);
-    if (this.waitFor === WaitFor.Fetch) this.copyToL1i(hi, lo);
+    if (this.waitFor === WaitFor.Fetch) this.copyToL1i(hi, lo, this.clock);
   }
 
   #install(hi: number, lo: number, state: number): void {
@@ -129,6 +139,7 @@ export class CachedCpu extends CpuCore {
     const hi = this.l2.victimHi;
     const lo = this.l2.victimLo;
     const l1State = this.l1d.remove(hi, lo);
+    if (this.coherentText) this.l1i.remove(hi, lo);
     if (this.l2.victimState === LineState.Shared) return;
     const dirty = this.l2.victimState === LineState.Modified || l1State === LineState.Modified;
     const home = nodeOf(hi);
@@ -152,9 +163,34 @@ export class CachedCpu extends CpuCore {
     this.l2.setState(l2Way, LineState.Modified);
   }
 
-  /** Puts a line that the L2 holds into the L1I. */
-  protected copyToL1i(hi: number, lo: number): void {
-    if (this.l1i.find(hi, lo) < 0) this.l1i.fill(hi, lo, LineState.Shared);
+  /** A Modified copy in the L1D goes to the L2, which holds the line. */
+  protected cleanL1d(paHi: number, paLo: number): void {
+    const way = this.l1d.find(paHi, paLo);
+    if (way < 0 || this.l1d.stateAt(way) !== LineState.Modified) return;
+    this.l1d.setState(way, LineState.Exclusive);
+    this.l2.setState(this.l2.find(paHi, paLo), LineState.Modified);
+  }
+
+  /** Puts a line that the L2 holds into the L1I, which it missed, as memory is now. */
+  protected copyToL1i(hi: number, lo: number, atPs: number): void {
+    const known = this.l1i.touch(hi, lo) !== LineState.Invalid;
+    if (known) assert(false, 'a line is fetched that the L1I holds');
+    this.l1i.fill(hi, lo, LineState.Shared);
+    this.l1i.copy(lo, this.zoneOf(hi, lo));
+    this.witness?.access(this.id, hi, lo, false, atPs);
+  }
+
+  zoneOf(paHi: number, paLo: number): Int32Array {
+    if (!isBacked(paHi, paLo, this.backedBytes)) return EMPTY_ZONE;
+    return this.memory.zones[nodeOf(paHi)]!;
+  }
+
+  /**
+   * Context synchronisation event (ISB, exception entry and return, guest entry and exit): what
+   * was fetched before is fetched anew.
+   */
+  protected synchroniseContext(): void {
+    this.fetchedHi = NO_PAGE_HI;
   }
 
   /** The copy is lost at a window boundary. Called before any CPU runs in that window. */
@@ -166,8 +202,7 @@ export class CachedCpu extends CpuCore {
       if (l2 >= 0) this.l2.setState(l2, LineState.Shared);
       return;
     }
-    this.l1d.remove(paHi, paLo);
-    this.l2.remove(paHi, paLo);
+    this.dropLine(paHi, paLo);
     if (this.status !== Status.Parked) return;
     if (this.parkedHi !== paHi || (this.parkedLo ^ paLo) >>> 6 !== 0) return;
     assert(wakePs >= effectPs, 'a wake-up precedes the loss that caused it');
@@ -176,15 +211,20 @@ export class CachedCpu extends CpuCore {
     this.counters[Counter.WfeWakes] = this.counters[Counter.WfeWakes]! + 1;
   }
 
-  /** Drops the own copies (DC CIVAC); the home learns it from the flush itself. */
+  /** Drops the own copies (snoop, DC CIVAC). */
   protected dropLine(paHi: number, paLo: number): void {
     this.l1d.remove(paHi, paLo);
     this.l2.remove(paHi, paLo);
+    if (this.coherentText) this.l1i.remove(paHi, paLo);
   }
 
   #countSource(): void {
     const { counters } = this;
     const local = this.#grantFrom === this.node;
+    if (this.waitFor === WaitFor.Fetch) {
+      const fetched = local ? Counter.FetchesLocal : Counter.FetchesRemote;
+      counters[fetched] = counters[fetched]! + 1;
+    }
     let counter: number;
     switch (this.#grantSource) {
       case Source.Upgrade:

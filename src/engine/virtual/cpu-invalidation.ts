@@ -8,7 +8,7 @@ import { Regime, Tlbi } from '../../cpu/operations.ts';
 import { Counter } from '../../metrics/definition.ts';
 import { packContext } from '../../translation/context.ts';
 import { TlbiMatch } from '../../translation/tlbi-match.ts';
-import { NO_PAGE_HI } from './cpu-regime.ts';
+import { NO_PAGE_HI } from './cpu-state.ts';
 import { TranslatingCpu } from './cpu-translation.ts';
 
 export class InvalidatingCpu extends TranslatingCpu {
@@ -37,8 +37,13 @@ export class InvalidatingCpu extends TranslatingCpu {
     aLo: number,
     pages: number,
   ): void {
-    if (operation === Tlbi.IcIalluIs || operation === Tlbi.IcIvau) {
+    if (operation === Tlbi.IcIalluIs) {
       this.l1i.clear();
+      return;
+    }
+    if (operation === Tlbi.IcIvau) {
+      // By physical address: the issuer has translated (the caches are physically tagged).
+      this.l1i.remove(aHi, aLo);
       return;
     }
     const guest = context >>> 16 !== 0;
@@ -57,6 +62,7 @@ export class InvalidatingCpu extends TranslatingCpu {
     this.tlb2.invalidate(match);
     this.walkCache.invalidate(match);
     this.pageHi = NO_PAGE_HI;
+    this.textPageHi = NO_PAGE_HI;
     const walker = this.walker;
     if (this.watch !== null) {
       const record = { operation, context, hi: aHi, lo: aLo, pages, granuleShift };

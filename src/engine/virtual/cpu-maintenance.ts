@@ -7,8 +7,8 @@
  */
 
 import { assert } from '../../base/assert.ts';
-import { RequestKind } from '../../cache/line-state.ts';
-import { Fence, isBroadcast, Scope, type Tlbi } from '../../cpu/operations.ts';
+import { LineState, RequestKind } from '../../cache/line-state.ts';
+import { Fence, isBroadcast, Scope, Tlbi } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
 import { Counter } from '../../metrics/definition.ts';
 import { DVM_SYNC } from '../../translation/dvm-agent.ts';
@@ -40,13 +40,25 @@ export class MaintenanceCpu extends ConditionCpu {
 
   fence(kind: Fence): boolean {
     if (!this.admit()) return false;
-    if (kind === Fence.Isb) this.spend(Cost.Isb);
-    else this.spend(kind === Fence.DsbIshSt ? Cost.Dsb : Cost.Dmb);
+    if (kind === Fence.Isb) {
+      this.spend(Cost.Isb);
+      this.synchroniseContext();
+    } else this.spend(kind === Fence.DsbIshSt ? Cost.Dsb : Cost.Dmb);
     return true;
   }
 
   tlbi(operation: Tlbi, aHi: number, aLo: number, argument: number): boolean {
-    if (!this.admit()) return false;
+    if (operation === Tlbi.IcIvau) {
+      // By address: translated as a load, sent on as the physical line.
+      if (this.phaseOfAttempt === Phase.Skip) return this.#skipWhole();
+      if (!this.#translateWhole(aHi, aLo, 0)) return false;
+      this.setPhase(Phase.None);
+      return this.#issue(operation, this.accessPaHi, this.accessPaLo & ~63, 0);
+    }
+    return this.admit() && this.#issue(operation, aHi, aLo, argument);
+  }
+
+  #issue(operation: Tlbi, aHi: number, aLo: number, argument: number): boolean {
     this.spend(Cost.TlbiIssue);
     this.counters[Counter.TlbiIssued] = this.counters[Counter.TlbiIssued]! + 1;
     const context = this.contextOfTlbi(operation);
@@ -151,7 +163,7 @@ export class MaintenanceCpu extends ConditionCpu {
       return true;
     }
     if (this.phaseOfAttempt === Phase.Skip) return this.#skipWhole();
-    if (!this.#translateWhole(aHi, aLo)) return false;
+    if (!this.#translateWhole(aHi, aLo, 1)) return false;
     assert(
       !this.memory.isBacked(this.accessPaHi, this.accessPaLo),
       'page operation on backed memory',
@@ -169,10 +181,34 @@ export class MaintenanceCpu extends ConditionCpu {
       return true;
     }
     if (this.phaseOfAttempt === Phase.Skip) return this.#skipWhole();
-    if (!this.#translateWhole(aHi, aLo)) return false;
+    if (!this.#translateWhole(aHi, aLo, 1)) return false;
     this.dropLine(this.accessPaHi, this.accessPaLo & ~63);
     this.ask(this.accessPaHi, this.accessPaLo & ~63, RequestKind.Flush, WaitFor.Whole, 0);
     return this.refuse();
+  }
+
+  /**
+   * DC CVAU: the L2 is the point of unification of its CPU, and what lies in other caches is read
+   * from them by whoever fetches it. So the line is brought into the own L2, which makes an owner
+   * elsewhere share it, and a dirty copy of the own L1D goes there. The cost is that of DC CIVAC.
+   */
+  cleanLineToPou(aHi: number, aLo: number): boolean {
+    const granted = this.phaseOfAttempt === Phase.Granted;
+    if (!granted) {
+      if (this.phaseOfAttempt === Phase.Skip) return this.#skipWhole();
+      if (!this.#translateWhole(aHi, aLo, 0)) return false;
+      const hi = this.accessPaHi;
+      const lo = this.accessPaLo & ~63;
+      if (this.hitL2(hi, lo, 0) === LineState.Invalid) {
+        this.ask(hi, lo, RequestKind.Read, WaitFor.Whole, 0);
+        return this.refuse();
+      }
+      this.cleanL1d(hi, lo);
+    }
+    this.setPhase(Phase.None);
+    this.spend(Cost.CleanInvalidateLine);
+    if (granted && this.stallUntil > this.clock) this.clock = this.stallUntil;
+    return true;
   }
 
   #skipWhole(): boolean {
@@ -182,9 +218,9 @@ export class MaintenanceCpu extends ConditionCpu {
   }
 
   /** Translation of an operation that always goes to the home; leaves phase Translated. */
-  #translateWhole(aHi: number, aLo: number): boolean {
+  #translateWhole(aHi: number, aLo: number, write: number): boolean {
     if (this.phaseOfAttempt === Phase.Translated && this.takeMark()) this.setPhase(Phase.None);
-    if (this.phaseOfAttempt !== Phase.Translated && !this.translateData(aHi, aLo, 1)) {
+    if (this.phaseOfAttempt !== Phase.Translated && !this.translateData(aHi, aLo, write)) {
       return this.refuse();
     }
     this.setPhase(Phase.Translated);

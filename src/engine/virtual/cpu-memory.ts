@@ -6,9 +6,9 @@
 import { RequestKind } from '../../cache/line-state.ts';
 import type { Order } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
-import { AccessCpu } from './cpu-access.ts';
+import { FetchingCpu } from './cpu-fetch.ts';
 
-export class MemoryCpu extends AccessCpu {
+export class MemoryCpu extends FetchingCpu {
   /**
    * Additional time of a read-modify-write on an owned line; after a grant the transfer is the
    * cost.

@@ -5,7 +5,6 @@
 
 import type { Exception } from '../../cpu/operations.ts';
 import { Level, Regime, Register } from '../../cpu/operations.ts';
-import { isBacked, nodeOf } from '../../memory/physical-address.ts';
 import { packContext } from '../../translation/context.ts';
 import {
   GRANULE_4K,
@@ -18,12 +17,8 @@ import {
 import type { StageRoot } from '../../translation/walk-port.ts';
 import { CachedCpu } from './cpu-cache.ts';
 import type { CpuEnvironment } from './cpu-core.ts';
-import { Phase } from './cpu-state.ts';
+import { NO_PAGE_HI, Phase } from './cpu-state.ts';
 
-/** The zone of memory without bytes. */
-export const EMPTY_ZONE = new Int32Array(0);
-/** No canonical address has this high half. */
-export const NO_PAGE_HI = 0x7fffffff;
 const VA_BITS = 48;
 
 export class RegimeCpu extends CachedCpu {
@@ -40,6 +35,8 @@ export class RegimeCpu extends CachedCpu {
   };
   /** VA of the page used last, high half; NO_PAGE_HI = none. */
   protected pageHi = NO_PAGE_HI;
+  /** The same of the page fetched from last. */
+  protected textPageHi = NO_PAGE_HI;
   /** Tag of the current regime. */
   protected context = 0;
   protected vmid = 0;
@@ -100,15 +97,11 @@ export class RegimeCpu extends CachedCpu {
 
   #updateContext(): void {
     this.pageHi = NO_PAGE_HI;
+    this.textPageHi = NO_PAGE_HI;
     this.context =
       this.regime === Regime.Host
         ? packContext(Regime.Host, 0, this.#asid)
         : packContext(Regime.Guest, this.vmid, 0);
-  }
-
-  zoneOf(paHi: number, paLo: number): Int32Array {
-    if (!isBacked(paHi, paLo, this.backedBytes)) return EMPTY_ZONE;
-    return this.memory.zones[nodeOf(paHi)]!;
   }
 
   protected raise(

@@ -49,3 +49,8 @@ export const FrameKind = { Program: 0, Exception: 1, Interrupt: 2 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
 export const NEVER = Number.POSITIVE_INFINITY;
+
+/** The zone of memory without bytes. */
+export const EMPTY_ZONE = new Int32Array(0);
+/** No canonical address has this high half. */
+export const NO_PAGE_HI = 0x7fffffff;

@@ -19,8 +19,8 @@ import type { Tlb } from '../../translation/tlb.ts';
 import type { WalkCache } from '../../translation/walk-cache.ts';
 import { Walker, WalkResult } from '../../translation/walker.ts';
 import type { CpuEnvironment } from './cpu-core.ts';
-import { EMPTY_ZONE, NO_PAGE_HI, RegimeCpu } from './cpu-regime.ts';
-import { Phase, WaitFor } from './cpu-state.ts';
+import { RegimeCpu } from './cpu-regime.ts';
+import { EMPTY_ZONE, NO_PAGE_HI, Phase, WaitFor } from './cpu-state.ts';
 import { makeTranslationArrays } from './translation-arrays.ts';
 
 // Pages used lately: a direct-mapped copy of L1 TLB entries cut to 4 KiB, eight words a slot.
@@ -192,11 +192,12 @@ export class TranslatingCpu extends RegimeCpu {
 
   /** Index in the L1 TLB, which misses, after asking the L2 TLB; or -1. */
   #lookupSecond(aHi: number, aLo: number, l1: Tlb): number {
-    if (l1 === this.dtlb) this.count(Counter.DtlbL1Misses, 1);
+    this.count(l1 === this.dtlb ? Counter.DtlbL1Misses : Counter.ItlbL1Misses, 1);
     const second = this.tlb2.lookup(this.context, aHi, aLo);
     if (second < 0) return -1;
     this.clock += this.machine.tlb2.penaltyPs;
     this.pageHi = NO_PAGE_HI;
+    this.textPageHi = NO_PAGE_HI;
     return l1.insertCopy(this.tlb2, second);
   }
 
@@ -265,6 +266,7 @@ export class TranslatingCpu extends RegimeCpu {
     }
     const w = walker;
     this.pageHi = NO_PAGE_HI;
+    this.textPageHi = NO_PAGE_HI;
     this.#filled = l1.insert(
       w.context,
       w.global,
@@ -372,6 +374,12 @@ export class TranslatingCpu extends RegimeCpu {
 
   // ---- instruction side and address translation operations -------------------------------------
 
+  // The page fetched from last, as page* for data.
+  protected textPageLo = 0;
+  protected textPagePaHi = 0;
+  protected textPagePaLo = 0;
+  protected textPageZone: Int32Array = EMPTY_ZONE;
+
   /** Translates an instruction fetch into accessPa*; as translateData. */
   protected translateFetch(aHi: number, aLo: number): boolean {
     this.accessVaHi = aHi;
@@ -395,6 +403,11 @@ export class TranslatingCpu extends RegimeCpu {
     this.accessShift = this.itlb.stage1Shift(found);
     this.accessPaHi = this.itlb.paHi(found) | (aHi & ~this.itlb.maskHi(found));
     this.accessPaLo = this.itlb.paLo(found) | (aLo & ~this.itlb.maskLo(found));
+    this.textPageHi = aHi;
+    this.textPageLo = aLo;
+    this.textPagePaHi = this.accessPaHi;
+    this.textPagePaLo = this.accessPaLo & ~0xfff;
+    this.textPageZone = this.zoneOf(this.accessPaHi, this.accessPaLo);
     return true;
   }
 }

@@ -31,6 +31,7 @@ export const ATTEMPTS = [
   'cond32Until',
   'zeroLine',
   'cleanInvalidateLine',
+  'cleanLineToPou',
   'zeroPage',
   'copyPage',
   'cleanInvalidatePage',

@@ -190,6 +190,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
     this.#programs.pop();
     const kind = this.#frameKinds[depth]!;
     if (kind === FrameKind.Program) return;
+    this.synchroniseContext();
     const saved = this.#savedRegimes[depth] as Regime;
     this.ret = this.#savedReturns[depth]!;
     this.interrupts(this.#savedInterrupts[depth] === 1);
@@ -203,6 +204,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
   }
 
   #enter(program: Program, kind: number): void {
+    this.synchroniseContext();
     const depth = this.#programs.length;
     this.#savedRegimes[depth] = this.regime;
     this.#savedReturns[depth] = this.ret;
@@ -316,6 +318,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
     if (!this.admit()) return false;
     this.writeRoot(register, paHi, paLo, tag);
     this.spend(Cost.Isb);
+    this.synchroniseContext();
     return true;
   }
 
@@ -324,6 +327,7 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
     if (regime === Regime.Guest) this.spend(Cost.GuestEntry);
     else this.spend(Cost.GuestExit);
     this.switchRegime(regime);
+    this.synchroniseContext();
   }
 
   setVector(level: Level, handler: Handler): void {
