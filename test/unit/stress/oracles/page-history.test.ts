@@ -189,8 +189,8 @@ describe('random histories', () => {
         verdicts[expected ? 'yes' : 'no']++;
         expect(isExplained(history)).toBe(expected);
       }),
-      { numRuns: 1000, seed: 4 },
+      { numRuns: 600, seed: 4 },
     );
-    expect(Math.min(verdicts.yes, verdicts.no)).toBeGreaterThan(100);
+    expect(Math.min(verdicts.yes, verdicts.no)).toBeGreaterThan(50);
   });
 });
