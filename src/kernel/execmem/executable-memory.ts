@@ -18,6 +18,8 @@ export function trapWord(machine: Machine): number {
 }
 
 export interface ExecutableMemory {
+  /** The code is written where it will run, before it is made executable; else through a poke. */
+  readonly writesInPlace: boolean;
   /**
    * Room for `bytes` of code. ret = 0 and (hi, lo) = its address, aligned to the allocator's unit;
    * or ret = -ENOMEM. Until install, nobody may execute it.

@@ -16,6 +16,7 @@ import type { ExecmemParts } from './parts.ts';
 export function makeModuleAlloc(parts: ExecmemParts): ExecutableMemory {
   const { vmalloc, setMemory, smp } = parts;
   return {
+    writesInPlace: true,
     *allocate(cpu, bytes) {
       yield* vmalloc.allocate(cpu, {
         range: VmallocRange.Modules,

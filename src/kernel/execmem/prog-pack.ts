@@ -67,6 +67,7 @@ export function makeProgPack(parts: ExecmemParts): ExecutableMemory {
   const own = makeModuleAlloc(parts);
   const packs = new Packs(parts);
   return {
+    writesInPlace: false,
     *allocate(cpu, bytes) {
       if (bytes > parts.image.packs.packBytes) yield* own.allocate(cpu, bytes);
       else yield* packs.allocate(cpu, chunksOf(bytes));
