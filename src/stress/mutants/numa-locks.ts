@@ -7,9 +7,9 @@ import { cnaSteps, makeCnaLock } from '../../sync/cna.ts';
 import { cohortSteps, makeCohortLock } from '../../sync/cohort.ts';
 import { hmcsSteps, makeHmcsLock } from '../../sync/hmcs.ts';
 import type { Mutant } from '../mutant.ts';
+import { DEADLOCK } from '../oracles/deadlock.ts';
 import { EXCLUSION } from '../oracles/exclusion.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
-import { DEADLOCK } from '../oracles/stall.ts';
 import { STARVATION } from '../oracles/starvation.ts';
 import { mutatedLock } from './mutated-lock.ts';
 

@@ -5,8 +5,8 @@
 import { makeQueuedReadWriteLock } from '../../sync/qrwlock.ts';
 import { makeQueuedSpinlock } from '../../sync/qspinlock.ts';
 import type { Mutant } from '../mutant.ts';
+import { DEADLOCK } from '../oracles/deadlock.ts';
 import { LOCK_CLASS } from '../oracles/lock-class.ts';
-import { DEADLOCK } from '../oracles/stall.ts';
 import { mutatedLock } from './mutated-lock.ts';
 
 export const PROGRAM_MUTANTS: readonly Mutant[] = [

@@ -5,9 +5,9 @@
 import { Order } from '../../cpu/operations.ts';
 import { makeQueuedSpinlock, type QueuedSteps, queuedSteps } from '../../sync/qspinlock.ts';
 import type { Mutant } from '../mutant.ts';
+import { DEADLOCK } from '../oracles/deadlock.ts';
 import { EXCLUSION } from '../oracles/exclusion.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
-import { DEADLOCK } from '../oracles/stall.ts';
 import { qspinlockNestedTarget } from '../targets/interrupt-nesting-target.ts';
 import { type MutatedLock, mutatedLock } from './mutated-lock.ts';
 

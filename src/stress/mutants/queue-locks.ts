@@ -8,9 +8,9 @@ import { clhSteps, makeClhLock } from '../../sync/clh.ts';
 import { LockNode, nodeLo } from '../../sync/lock-nodes.ts';
 import { makeMcsLock, mcsSteps } from '../../sync/mcs.ts';
 import type { Mutant } from '../mutant.ts';
+import { DEADLOCK } from '../oracles/deadlock.ts';
 import { EXCLUSION } from '../oracles/exclusion.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
-import { DEADLOCK } from '../oracles/stall.ts';
 import { mutatedLock } from './mutated-lock.ts';
 
 /** As in mcs.ts: eight nodes of a line per CPU; words: next, wait, the lock's address. */

@@ -10,9 +10,10 @@ import { futexMutexSteps, makeFutexMutex } from '../../sync/futex-mutex.ts';
 import { clearMutexOwner, makeMutex, mutexSteps, wakeMutexWaiter } from '../../sync/mutex.ts';
 import { waitQueueSteps } from '../../sync/wait-queue.ts';
 import type { Mutant } from '../mutant.ts';
+import { DEADLOCK } from '../oracles/deadlock.ts';
 import { EXCLUSION } from '../oracles/exclusion.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
-import { DEADLOCK, LOST_WAKE_UP } from '../oracles/stall.ts';
+import { LOST_WAKE_UP } from '../oracles/lost-wake-up.ts';
 import { waitQueueTarget } from '../targets/wait-queue-target.ts';
 import { mutatedLock } from './mutated-lock.ts';
 

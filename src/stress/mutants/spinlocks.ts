@@ -6,9 +6,9 @@ import { Order } from '../../cpu/operations.ts';
 import { makeTestAndSetLock, testAndSetSteps } from '../../sync/test-and-set.ts';
 import { makeTicketLock, ticketSteps } from '../../sync/ticket.ts';
 import type { Mutant } from '../mutant.ts';
+import { DEADLOCK } from '../oracles/deadlock.ts';
 import { EXCLUSION } from '../oracles/exclusion.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
-import { DEADLOCK } from '../oracles/stall.ts';
 import { mutatedLock } from './mutated-lock.ts';
 
 /** Two tickets before serving and next pass 255. */

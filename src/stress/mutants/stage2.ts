@@ -8,13 +8,14 @@ import type { Stage2Steps } from '../../kernel/stage2/steps.ts';
 import { makeUnlocked } from '../../sync/unlocked.ts';
 import { isTable } from '../../translation/descriptors.ts';
 import type { Mutant } from '../mutant.ts';
+import { ASSERTION } from '../oracles/assertion.ts';
 import { BREAK_BEFORE_MAKE } from '../oracles/break-before-make.ts';
 import { SHORT_GRACE_PERIOD } from '../oracles/grace-period.ts';
 import { HISTORY } from '../oracles/history.ts';
+import { LIVELOCK } from '../oracles/livelock.ts';
 import { LOST_MAPPING } from '../oracles/lost-mapping.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { STALE_TLB } from '../oracles/stale-tlb.ts';
-import { ASSERTION, LIVELOCK } from '../oracles/stall.ts';
 import { USE_AFTER_FREE } from '../oracles/use-after-free.ts';
 import {
   collapseScene,

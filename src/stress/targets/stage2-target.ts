@@ -22,8 +22,8 @@ import {
   tellOutcome,
   tellRoot,
 } from '../oracles/history-events.ts';
+import { LIVELOCK } from '../oracles/livelock.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
-import { LIVELOCK } from '../oracles/stall.ts';
 import type { Memory, Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
 import { bootSmallVm, GUEST_IPA, openSmallVm, type SmallVm, VMID } from './small-vm.ts';
 import { shapeOf } from './target-shape.ts';
