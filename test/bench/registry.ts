@@ -13,6 +13,7 @@ import {
   randomReads16Cpus,
 } from './reads.ts';
 import { STAGE2_BENCHMARKS } from './stage2-faults.ts';
+import { TRACE_BENCHMARKS } from './traces.ts';
 import { WORKER_BENCHMARKS } from './workers.ts';
 
 export const BENCHMARKS: readonly Benchmark[] = [
@@ -27,6 +28,7 @@ export const BENCHMARKS: readonly Benchmark[] = [
   ticket,
   ticket2Nodes,
   ...STAGE2_BENCHMARKS,
+  ...TRACE_BENCHMARKS,
   ...WORKER_BENCHMARKS,
   ...EXPLORE_BENCHMARKS,
   growthOfHits,
