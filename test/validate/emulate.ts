@@ -7,6 +7,7 @@ import { timeRun } from '../bench/command-line.ts';
 export interface Result {
   readonly machineHash: string;
   readonly phases: readonly { readonly name: string; readonly emulatedNs: number }[];
+  readonly counters: Readonly<Record<string, number>>;
   readonly histograms: Readonly<Record<string, { readonly count: number; readonly mean: number }>>;
 }
 

@@ -12,6 +12,7 @@ import { latencyTiers } from './latency-tiers.ts';
 import { validateLocks } from './locks.ts';
 import { asJson, asMarkdown, asText, type Validation } from './report.ts';
 import { comesBack } from './row.ts';
+import { traceHits } from './traces.ts';
 
 async function main(argv: readonly string[]): Promise<number> {
   const unknown = argv.find((word) => word !== '--json' && word !== '--full');
@@ -26,13 +27,15 @@ async function main(argv: readonly string[]): Promise<number> {
   const tiers = await latencyTiers();
   process.stderr.write('validate: dirty logging, 1 to 48 vCPUs\n');
   const dirty = await dirtyLog(full);
+  process.stderr.write('validate: a trace\n');
+  const traces = await traceHits();
   process.stderr.write('validate: locks\n');
-  const validation: Validation = { tiers, dirtyLog: dirty, locks: validateLocks() };
+  const validation: Validation = { tiers, dirtyLog: dirty, traces, locks: validateLocks() };
   const page = full ? 'validation-full.md' : 'validation.md';
   writeFileSync(new URL(`test/reports/${page}`, packageRoot()), asMarkdown(validation));
   const text = argv.includes('--json') ? asJson(validation) : asText(validation);
   process.stdout.write(`${text}\n`);
-  return tiers.some((row) => comesBack(row) === false) ? 2 : 0;
+  return [...tiers, ...traces].some((row) => comesBack(row) === false) ? 2 : 0;
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -8,15 +8,17 @@ import { misfits } from './misfits.ts';
 import { PUBLISHED_BYTES_PER_VCPU, VCPUS } from './published-dirty-log.ts';
 import { comesBack, type Row, ratioOf } from './row.ts';
 import type { Table } from './table.ts';
+import { traceTable } from './traces.ts';
 
 export interface Validation {
   readonly tiers: readonly Row[];
   readonly dirtyLog: DirtyLog;
+  readonly traces: readonly Row[];
   readonly locks: LockValidation;
 }
 
-export function asJson({ tiers, dirtyLog, locks }: Validation): string {
-  const rows = [...tiers, ...dirtyLog.rows].map((row) => [
+export function asJson({ tiers, dirtyLog, traces, locks }: Validation): string {
+  const rows = [...tiers, ...dirtyLog.rows, ...traces].map((row) => [
     row.name,
     {
       value: row.emulated,
@@ -65,9 +67,9 @@ export function asMarkdown(validation: Validation): string {
 }
 
 function tablesOf(validation: Validation): Table[] {
-  const { tiers, dirtyLog, locks } = validation;
+  const { tiers, dirtyLog, traces, locks } = validation;
   const kernel = [tiersTable(tiers), dirtyLogTable(dirtyLog), misfitTable(validation)];
-  return [...kernel, ...lockTables(locks)];
+  return [...kernel, traceTable(traces), ...lockTables(locks)];
 }
 
 function tiersTable(tiers: readonly Row[]): Table {
