@@ -6,8 +6,8 @@
  * Invariants: a reader counts itself without a look at `block` only in a section that began before
  * the first writer's grace period; in the slow path counting and looking at `block` have a full
  * barrier between them, as have blocking and adding up; so one sees the other.
- * Line transfers: 0 per read without writers; a write costs the state to every reader, one line
- * per CPU for the grace period and two more for the counts.
+ * Line transfers: 0 per read without writers; a write fetches two lines of every CPU, its word of
+ * the grace period and its count. Each reader fetches both back with its next read, and the state.
  * Deviations: entry-section.ts; the counts lie behind each other on the lock's node, a line each;
  * readers may take the fast path again when the last writer leaves (its release and their acquire
  * stand for rcu_sync_exit's second grace period); a woken waiter tries again, where the kernel's

@@ -4,8 +4,11 @@
  * Source: kernel/locking/qrwlock.c, include/asm-generic/qrwlock.h (v5.x and later).
  * Invariants: byte 0 of the count = 0xff while a writer owns it; bits 9-31 = readers inside or
  * announcing themselves; at most one CPU, the owner of wait_lock, waits on the count.
- * Line transfers per hand-over: readers 2 per read (both atomics on one line), writers 3 to 4
- * through the queue; wait_lock shares the line with the count.
+ * Line transfers per hand-over: readers 2 per read (both atomics on one line). Writers 3 to 4
+ * between two CPUs. With more, wait_lock shares the count's line, and two CPUs watch it, the owner
+ * of wait_lock and the head of its queue: nodes 4, the line to the releaser, to whoever arrives, and
+ * to each of the two after the release, after wait_lock has passed or the WAITING of its new owner:
+ * 10 if their looks fall together; 18 if each of the three atomics of an arrival costs two looks.
  * Deviation: the unfair path of readers in interrupt context is not modelled.
  */
 

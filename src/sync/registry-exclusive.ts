@@ -98,7 +98,7 @@ export const EXCLUSIVE_LOCKS: Readonly<Record<string, ExclusiveLock>> = {
     () => makeMutex(),
     "the kernel's mutex: spins while the owner runs, then sleeps; hand-off",
     'kernel/locking/mutex.c',
-    '6 to 8; more and a wake-up per sleeper',
+    '9 to 10; more and a wake-up per sleeper',
     { sleeps: true },
   ),
   'mutex-nospin': exclusive(

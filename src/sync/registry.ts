@@ -120,7 +120,7 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     'include/linux/seqlock.h',
     true,
     true,
-    '3 to 4, and one per reader that looks',
+    '3 to 4; 8 to 10 with three CPUs and more; one per reader that looks',
   ),
   ...EXCLUSIVE_LOCKS,
   qrwlock: readWrite(
@@ -128,21 +128,21 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     "the kernel's rwlock: one count, a queue for whoever has to wait",
     'kernel/locking/qrwlock.c',
     SHARED,
-    '2 per read, 3 to 4 per write',
+    '2 per read, 3 to 4 per write; 10 to 18 per write with three CPUs and more',
   ),
   rwsem: readWrite(
     () => makeReadWriteSemaphore(),
     'rw_semaphore: sleeps, writers spin optimistically',
     'kernel/locking/rwsem.c',
     { ...SHARED, fair: false, sleeps: true },
-    '4 per read, 6 and a wake-up per sleeper',
+    '2 per read, 6 and a wake-up per sleeper',
   ),
   'rwsem-nospin': readWrite(
     () => makeReadWriteSemaphore(sleepingRwsemSteps, 'rwsem-nospin'),
     'rw_semaphore without optimistic spinning',
     'kernel/locking/rwsem.c, CONFIG_RWSEM_SPIN_ON_OWNER=n',
     { ...SHARED, fair: false, sleeps: true },
-    '4 per read, 6 and a wake-up per sleeper',
+    '2 per read, 6 and a wake-up per sleeper',
   ),
   'simple-rwlock': readWrite(
     () => makeSimpleReadWriteLock(),
@@ -156,7 +156,7 @@ export const LOCKS: Readonly<Record<string, RegisteredLock>> = {
     'percpu_rw_semaphore: readers count per CPU, a writer waits a grace period',
     'kernel/locking/percpu-rwsem.c',
     { fair: false, queue: true, readers: 'per CPU', sleeps: true },
-    '0 per read without writers; all CPUs three times per write',
+    '0 per read without writers; all CPUs twice per write',
   ),
   'bravo-qrwlock': readWrite(
     () => makeBravoLock(makeQueuedReadWriteLock()),

@@ -5,8 +5,9 @@
  * rwsem_down_write_slowpath, rwsem_try_write_lock, rwsem_wake, __downgrade_write.
  * Invariants: WRITER_LOCKED and readers never together once granted; WAITERS is set while anybody
  * sleeps; with HANDOFF set, nobody but the first waiter takes the lock.
- * Line transfers per hand-over: readers 4 (count and owner share the line, written on the way in,
- * count on the way out); sleepers 6 and more, and the wake-up.
+ * Line transfers per hand-over: readers 2 (count and owner share a line, and are written one right
+ * after the other on the way in: one move; the count on the way out another); sleepers 6 and more,
+ * and the wake-up.
  * Deviations: rwsem-layout.ts, rwsem-waiters.ts and rwsem-spin.ts name theirs.
  */
 

@@ -19,24 +19,10 @@ interface Reason {
 /** As far as it is known; a claim is corrected in the lock's file, never here. */
 const REASONS: readonly Reason[] = [
   {
-    names: /^locks\.(ttas|mutex|rwsem)\.\d+\.lines/,
+    names: /^locks\.ttas\.\d+\.lines/,
     text:
       'owners often take the lock again before a waiter does; the lines of these acquisitions ' +
       'count to the hand-overs between',
-  },
-  {
-    names: /^locks\.seqlock\.\d+\.lines/,
-    text: 'claimed for two CPUs: with more, its qspinlock queues, which alone moves 8',
-  },
-  {
-    names: /^locks\.qrwlock\.\d+\.lines/,
-    text: "claimed for the count alone: the queue's qspinlock moves 8 with more than two CPUs",
-  },
-  {
-    names: /^locks\.rwsem(-nospin)?\.\d+\.read/,
-    text:
-      'count and owner lie on one line and are written one after the other, so that a read ' +
-      'moves it at most twice',
   },
   {
     names: /^locks\.twa\.\d+\.lines/,
@@ -44,10 +30,6 @@ const REASONS: readonly Reason[] = [
       "conflict misses: the waiting array has one line at the same offset of every CPU's area, " +
       'all in one set of the caches; few CPUs use more of them each than it has ways ' +
       '(with a 64-way L2: 4.07)',
-  },
-  {
-    names: /^locks\.percpu-rwsem\.\d+\.write/,
-    text: 'presumably the way of the counts back to their readers: none reads after this write',
   },
 ];
 

@@ -38,7 +38,7 @@ it.each(['bravo-qrwlock', 'percpu-rwsem'])('%s: readers move no line', (lock) =>
   expect(perRead(lock)).toBe(0);
 });
 
-it.each(['simple-rwlock', 'qrwlock'])('%s: two per read', (lock) => {
+it.each(['simple-rwlock', 'qrwlock', 'rwsem'])('%s: two per read', (lock) => {
   const each = perRead(lock);
   expect(each).toBeGreaterThan(1.5);
   expect(each).toBeLessThanOrEqual(2);
