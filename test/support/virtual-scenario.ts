@@ -36,8 +36,9 @@ export function runScenario(
   seed: number,
   { machine, cpus, debug }: ScenarioPlace,
 ): ConformanceOutcome {
-  const workload: Pick<Workload, 'name' | 'backedBytes' | 'boot'> = {
+  const workload: Pick<Workload, 'name' | 'kernelOptions' | 'backedBytes' | 'boot'> = {
     name: 'scenario',
+    kernelOptions: [],
     backedBytes: () => 1 << 16,
     boot: (boot) => scenario.boot(boot, parameters),
   };
