@@ -6,9 +6,13 @@ import { dirtyLogTarget } from './dirty-log-target.ts';
 import { dirtyReuseTarget } from './dirty-reuse-target.ts';
 import { hazardTarget } from './hazard-target.ts';
 import { qspinlockNestedTarget } from './interrupt-nesting-target.ts';
+import { invalidateSequenceTarget } from './invalidate-sequence-target.ts';
 import { latchTarget } from './latch-target.ts';
+import { memcacheTarget } from './memcache-target.ts';
 import { notifierTarget } from './notifier-target.ts';
+import { pageAllocatorTarget } from './page-allocator-target.ts';
 import { pageStackTarget } from './page-stack-target.ts';
+import { perVmaLockTarget } from './per-vma-lock-target.ts';
 import { pteLockTarget } from './pte-lock-target.ts';
 import { rcuTarget } from './rcu-target.ts';
 import { rcuTreeTarget } from './rcu-tree-target.ts';
@@ -51,6 +55,10 @@ export const PROTOCOLS: Readonly<Record<string, () => StressTarget>> = {
   'vmid-rollover': () => vmidTarget(),
   'notifier-retry': () => notifierTarget({ name: 'notifier-retry', scene: 'migrate' }),
   'notifier-remap': () => notifierTarget({ name: 'notifier-remap', scene: 'remap' }),
+  'invalidate-sequence': () => invalidateSequenceTarget(),
+  'per-vma-lock': () => perVmaLockTarget(),
+  'page-allocator': () => pageAllocatorTarget(),
+  memcache: () => memcacheTarget(),
   'dirty-log': () => dirtyLogTarget({ name: 'dirty-log', writeProtect: 'locked' }),
   'dirty-log-lockless': () =>
     dirtyLogTarget({ name: 'dirty-log-lockless', writeProtect: 'lockless' }),

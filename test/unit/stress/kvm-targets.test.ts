@@ -1,0 +1,107 @@
+/**
+ * Targets of KVM's protocols: the real code is silent and passes every branch that a pass has to
+ * pass, and what breaks a rule is heard by the oracle that the target is made for.
+ */
+
+import { describe, expect, it } from 'vitest';
+import type { Cpu, Program } from '../../../src/cpu/cpu.ts';
+import { Tlbi } from '../../../src/cpu/operations.ts';
+import { runSchedule } from '../../../src/engine/explore/run-schedule.ts';
+import { STRATEGIES, strategyOptions } from '../../../src/stress/mutants/score-strategies.ts';
+import { observeExplorer } from '../../../src/stress/oracles/all.ts';
+import { openTarget } from '../../../src/stress/run-target.ts';
+import type { StressTarget } from '../../../src/stress/target.ts';
+import { dirtyLogTarget } from '../../../src/stress/targets/dirty-log-target.ts';
+import { invalidateSequenceTarget } from '../../../src/stress/targets/invalidate-sequence-target.ts';
+import { memcacheTarget } from '../../../src/stress/targets/memcache-target.ts';
+import { pageAllocatorTarget } from '../../../src/stress/targets/page-allocator-target.ts';
+import { perVmaLockTarget } from '../../../src/stress/targets/per-vma-lock-target.ts';
+import { PROTOCOLS } from '../../../src/stress/targets/protocols.ts';
+import { makeUnlocked } from '../../../src/sync/unlocked.ts';
+
+const SILENT_SCHEDULES = 60;
+const EXPECTED_STEPS = 250;
+const STEP_LIMIT = 20_000;
+
+interface Run {
+  readonly oracle: string;
+  readonly reached: ReadonlySet<string>;
+}
+
+/** Every strategy in turns, until something is found. */
+function run(target: StressTarget, schedules: number, model: 'sc' | 'tso'): Run {
+  const { explorer } = openTarget(target, target.usual, {
+    model,
+    seed: 1,
+    stepLimit: STEP_LIMIT,
+    observe: (opened) => observeExplorer(opened, target),
+  });
+  const strategies = STRATEGIES.map(({ make }) => make(strategyOptions(1, EXPECTED_STEPS)));
+  for (let schedule = 0; schedule < schedules; schedule++) {
+    const strategy = strategies[schedule % strategies.length]!;
+    const { outcome, finding } = runSchedule(explorer, strategy, schedule);
+    if (outcome === 'failed') return { oracle: finding!.oracle, reached: explorer.reached };
+  }
+  return { oracle: '', reached: explorer.reached };
+}
+
+const NAMES = [
+  'vmid-rollover',
+  'notifier-retry',
+  'notifier-remap',
+  'invalidate-sequence',
+  'per-vma-lock',
+  'page-allocator',
+  'memcache',
+  'dirty-log',
+  'dirty-log-lockless',
+  'write-protect-lockless',
+  'dirty-hardware',
+];
+
+describe('targets of KVM protocols', () => {
+  it.each(NAMES)('%s is silent and reaches its goals', (name) => {
+    const target = PROTOCOLS[name]!();
+    const reached = new Set<string>();
+    for (const model of ['sc', 'tso'] as const) {
+      const tried = run(target, SILENT_SCHEDULES, model);
+      expect(tried.oracle).toBe('');
+      for (const goal of tried.reached) reached.add(goal);
+    }
+    expect([...reached]).toEqual(expect.arrayContaining(target.goals.map((goal) => goal.name)));
+  });
+
+  const LOCAL: Readonly<Record<number, Tlbi>> = {
+    [Tlbi.IpaS2E1Is]: Tlbi.IpaS2E1,
+    [Tlbi.VmallE1Is]: Tlbi.VmallE1,
+  };
+
+  // biome-ignore lint/correctness/useYield: a program of no access.
+  function* sayLocked(cpu: Cpu): Program {
+    cpu.ret = 1;
+  }
+
+  it.each<[string, string, () => StressTarget]>([
+    [
+      'a dirty log whose write protection is flushed on one CPU only',
+      'dirty-log',
+      () =>
+        dirtyLogTarget({
+          name: 'broken',
+          writeProtect: 'locked',
+          steps: { form: (operation) => LOCAL[operation] ?? operation },
+        }),
+    ],
+    ['a sequence that nobody heeds', 'use-after-free', () => invalidateSequenceTarget(() => false)],
+    [
+      'a writer that does not mark the VMA',
+      'torn-read',
+      () => perVmaLockTarget({ startWrite: sayLocked }),
+    ],
+    ['an allocator without its zone lock', 'frames', () => pageAllocatorTarget(makeUnlocked)],
+    ['caches without the zone lock', 'frames', () => memcacheTarget(makeUnlocked)],
+  ])('%s is heard', (_, expected, make) => {
+    const { oracle } = run(make(), 3000, 'sc');
+    expect([expected, 'assertion']).toContain(oracle);
+  });
+});
