@@ -3,8 +3,8 @@
  * Source: include/linux/mutex.h (struct mutex, 32 bytes), kernel/locking/mutex.h (MUTEX_FLAG_*),
  * kernel/locking/mutex.c: __mutex_add_waiter, __mutex_remove_waiter.
  * Invariant: the list changes under wait_lock only; WAITERS is set while it isn't empty.
- * Deviations: the owner is a CPU number + 1 instead of a task pointer; waiters are named by CPU,
- * one per CPU.
+ * Deviations: the owner is a compressed task pointer: CPU number + 1, and the how manieth of the
+ * tasks that ran there, 0 where each CPU runs one; waiters are named by CPU, one per CPU.
  */
 
 import type { Cpu, Program } from '../cpu/cpu.ts';
@@ -28,13 +28,26 @@ export const MUTEX_HANDOFF = 2;
 export const MUTEX_PICKUP = 4;
 export const MUTEX_FLAGS = 7;
 const OWNER_SHIFT = 3;
+const CPU_BITS = 12;
+const CPU_MASK = ((1 << CPU_BITS) - 1) << OWNER_SHIFT;
 
 const NEXT = 0;
 const PREVIOUS = 4;
 
-/** The owner word's task part for a CPU. */
-export function mutexTask(cpuId: number): number {
-  return (cpuId + 1) << OWNER_SHIFT;
+/** The owner word's task part: task `turn` of those that run on a CPU one after the other. */
+export function mutexTask(cpuId: number, turn = 0): number {
+  return (turn << (OWNER_SHIFT + CPU_BITS)) | ((cpuId + 1) << OWNER_SHIFT);
+}
+
+/** Which task an owner word names; undefined: none. */
+export function ownerOf(word: number): { cpu: number; turn: number } | undefined {
+  const cpu = ((word & CPU_MASK) >>> OWNER_SHIFT) - 1;
+  return cpu < 0 ? undefined : { cpu, turn: word >>> (OWNER_SHIFT + CPU_BITS) };
+}
+
+/** Hand-offs name a waiter by its CPU: its task can't have changed while it waits. */
+export function isHandedTo(word: number, task: number): boolean {
+  return ((word ^ task) & CPU_MASK) === 0;
 }
 
 function waiterLo(cpu: Cpu, owner: number): number {

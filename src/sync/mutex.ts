@@ -27,6 +27,7 @@ import {
 } from './lock-events.ts';
 import {
   addMutexWaiter,
+  isHandedTo,
   MUTEX_BYTES,
   MUTEX_FLAGS,
   MUTEX_HANDOFF,
@@ -60,8 +61,22 @@ const Passed = {
 } as const;
 const SPINNING: ReadonlySet<LockBranch> = new Set([Passed.spun, Passed.gaveUp, Passed.spunFirst]);
 
+/** The tasks that lock: one per CPU that always runs and never exits, unless somebody says so. */
+export interface MutexTasks {
+  /** Owner word's task part (mutexTask) of the task that runs on this CPU. */
+  current(cpu: Cpu): number;
+  /**
+   * One look of a spinner at the structure of the owner that `word` names (mutex_spin_on_owner);
+   * result in cpu.ret: 0 = it does not run, so spinning is in vain. null: it always runs.
+   */
+  ownerRuns: ((cpu: Cpu, hi: number, lo: number, word: number) => Program) | null;
+}
+
+export const taskPerCpu: MutexTasks = { current: (cpu) => mutexTask(cpu.id), ownerRuns: null };
+
 /** Steps that are no programs are one attempt each. */
 export interface MutexSteps {
+  readonly tasks: MutexTasks;
   /** Result in cpu.ok, and in cpu.lo the owner word before. */
   takeFree(cpu: Cpu, hi: number, lo: number): boolean;
   /** Result in cpu.ok: nobody waited, and the lock is free. */
@@ -77,8 +92,7 @@ export interface MutexSteps {
 }
 
 /** __mutex_trylock_common; result in cpu.ret: 1 = ours, cpu.lo = the owner word before. */
-export function* tryMutex(cpu: Cpu, hi: number, lo: number, asks: boolean): Program {
-  const self = mutexTask(cpu.id);
+export function* tryMutex(cpu: Cpu, hi: number, lo: number, asks: boolean, self: number): Program {
   while (!cpu.load32(hi, lo + MutexField.Owner, Order.Relaxed)) yield;
   cpu.ret = 0;
   for (;;) {
@@ -87,36 +101,46 @@ export function* tryMutex(cpu: Cpu, hi: number, lo: number, asks: boolean): Prog
     let fresh = word;
     if (task === 0) fresh = self | word;
     else if ((word & MUTEX_PICKUP) !== 0) {
-      if (task !== self) return;
-      fresh = word & ~MUTEX_PICKUP;
+      if (!isHandedTo(task, self)) return;
+      fresh = self | (word & MUTEX_FLAGS & ~MUTEX_PICKUP);
     } else if (!asks || (word & MUTEX_HANDOFF) !== 0) return;
     else fresh = word | MUTEX_HANDOFF;
     while (!cpu.cas32(hi, lo + MutexField.Owner, word, fresh, Order.Acquire)) yield;
     if (!cpu.ok) continue;
-    if (task === self) notePassed(cpu, Passed.pickedUp);
-    else if (task !== 0) notePassed(cpu, Passed.asked);
+    if (task !== 0) notePassed(cpu, isHandedTo(task, self) ? Passed.pickedUp : Passed.asked);
     cpu.ret = (fresh & ~MUTEX_FLAGS) === self ? 1 : 0;
     return;
   }
 }
 
 /** The loop of mutex_optimistic_spin; result in cpu.ret: 1 = ours, 0 = the time slice is over. */
-function* spinOnOwner(cpu: Cpu, hi: number, lo: number): Program {
+function* spinOnOwner(cpu: Cpu, hi: number, lo: number, tasks: MutexTasks): Program {
   const deadline = cpu.deadline(TIME_SLICE_PS);
   const at = lo + MutexField.Owner;
   for (;;) {
-    yield* tryMutex(cpu, hi, lo, false);
+    yield* tryMutex(cpu, hi, lo, false, tasks.current(cpu));
     if (cpu.ret === 1) return;
     const owner = cpu.lo;
+    // Whoever has been given the lock has still to pick it up: he is about to run.
+    if (tasks.ownerRuns !== null && (owner & MUTEX_PICKUP) === 0) {
+      yield* tasks.ownerRuns(cpu, hi, lo, owner);
+      if (cpu.ret === 0) return;
+      cpu.ret = 0;
+    }
     while (!cpu.cond32Until(hi, at, Condition.NotEqual, -1, owner, deadline, Order.Relaxed)) yield;
     if (!cpu.ok) return;
   }
 }
 
 /** mutex_optimistic_spin of a CPU that isn't on the list. */
-export function* spinForMutex(cpu: Cpu, hi: number, lo: number): Program {
+export function* spinForMutex(
+  cpu: Cpu,
+  hi: number,
+  lo: number,
+  tasks: MutexTasks = taskPerCpu,
+): Program {
   yield* lockSpinQueue(cpu, hi, lo + MutexField.SpinQueue);
-  yield* spinOnOwner(cpu, hi, lo);
+  yield* spinOnOwner(cpu, hi, lo, tasks);
   const taken = cpu.ret;
   yield* unlockSpinQueue(cpu, hi, lo + MutexField.SpinQueue);
   cpu.ret = taken;
@@ -156,33 +180,39 @@ function* handOff(cpu: Cpu, hi: number, lo: number, first: number): Program {
   } while (!cpu.ok);
 }
 
-export const mutexSteps: MutexSteps = {
-  takeFree: (cpu, hi, lo) =>
-    cpu.cas32(hi, lo + MutexField.Owner, 0, mutexTask(cpu.id), Order.Acquire),
+export function mutexStepsOf(tasks: MutexTasks): MutexSteps {
+  return {
+    tasks,
 
-  leaveFast: (cpu, hi, lo) =>
-    cpu.cas32(hi, lo + MutexField.Owner, mutexTask(cpu.id), 0, Order.Release),
+    takeFree: (cpu, hi, lo) =>
+      cpu.cas32(hi, lo + MutexField.Owner, 0, tasks.current(cpu), Order.Acquire),
 
-  spin: spinForMutex,
+    leaveFast: (cpu, hi, lo) =>
+      cpu.cas32(hi, lo + MutexField.Owner, tasks.current(cpu), 0, Order.Release),
 
-  tryBeforeSleep: (cpu, hi, lo) => tryMutex(cpu, hi, lo, false),
+    spin: (cpu, hi, lo) => spinForMutex(cpu, hi, lo, tasks),
 
-  tryAfterSleep: tryMutex,
+    tryBeforeSleep: (cpu, hi, lo) => tryMutex(cpu, hi, lo, false, tasks.current(cpu)),
 
-  *leaveSlow(cpu, hi, lo) {
-    yield* clearMutexOwner(cpu, hi, lo);
-    const word = cpu.lo;
-    if ((word & (MUTEX_WAITERS | MUTEX_HANDOFF)) === 0) return;
-    yield* wakeMutexWaiter(cpu, hi, lo, word);
-  },
-};
+    tryAfterSleep: (cpu, hi, lo, first) => tryMutex(cpu, hi, lo, first, tasks.current(cpu)),
+
+    *leaveSlow(cpu, hi, lo) {
+      yield* clearMutexOwner(cpu, hi, lo);
+      const word = cpu.lo;
+      if ((word & (MUTEX_WAITERS | MUTEX_HANDOFF)) === 0) return;
+      yield* wakeMutexWaiter(cpu, hi, lo, word);
+    },
+  };
+}
+
+export const mutexSteps: MutexSteps = mutexStepsOf(taskPerCpu);
 
 /** No optimistic spinning (CONFIG_MUTEX_SPIN_ON_OWNER=n). */
 export const sleepingMutexSteps: MutexSteps = { ...mutexSteps, spin: null };
 
 /** __mutex_lock_common after the fast path failed. */
 function* slowPath(cpu: Cpu, hi: number, lo: number, steps: MutexSteps): Program {
-  yield* tryMutex(cpu, hi, lo, false);
+  yield* tryMutex(cpu, hi, lo, false, steps.tasks.current(cpu));
   if (cpu.ret === 1) {
     notePassed(cpu, Passed.second);
     return;
@@ -193,7 +223,7 @@ function* slowPath(cpu: Cpu, hi: number, lo: number, steps: MutexSteps): Program
     if (cpu.ret === 1) return;
   }
   yield* queuedSpinLock(cpu, hi, lo + MutexField.WaitLock);
-  yield* tryMutex(cpu, hi, lo, false);
+  yield* tryMutex(cpu, hi, lo, false, steps.tasks.current(cpu));
   if (cpu.ret === 1) notePassed(cpu, Passed.lastLook);
   if (cpu.ret === 0) yield* waitOnList(cpu, hi, lo, steps);
   while (!queuedSpinUnlock(cpu, hi, lo + MutexField.WaitLock)) yield;
@@ -218,7 +248,7 @@ function* waitOnList(cpu: Cpu, hi: number, lo: number, steps: MutexSteps): Progr
     yield* steps.tryAfterSleep(cpu, hi, lo, first);
     notePassed(cpu, cpu.ret === 1 ? Passed.slept : Passed.robbed);
     const spins = cpu.ret === 0 && first && steps.spin !== null;
-    if (spins) yield* spinOnOwner(cpu, hi, lo);
+    if (spins) yield* spinOnOwner(cpu, hi, lo, steps.tasks);
     const taken = cpu.ret === 1;
     if (spins && taken) notePassed(cpu, Passed.spunFirst);
     yield* queuedSpinLock(cpu, hi, lo + MutexField.WaitLock);

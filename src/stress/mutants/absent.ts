@@ -11,12 +11,6 @@ function absent(id: string, name: string, change: string, notHere: string): Muta
 
 export const ABSENT_MUTANTS: readonly Mutant[] = [
   absent(
-    'M38',
-    'mutex-owner-uaf',
-    'a spinner looks at the state of an owner that has exited',
-    'owners are CPU numbers: spinners read no task, and none is freed',
-  ),
-  absent(
     'P19',
     'cont-off-by-one',
     'the break loop of a contiguous group leaves its last entry out',

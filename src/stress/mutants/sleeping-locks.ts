@@ -4,6 +4,7 @@
  */
 
 import { Fence, Order } from '../../cpu/operations.ts';
+import { rcuEnterIdle, rcuExitIdle } from '../../kernel/base/rcu.ts';
 import { dekkerSteps, makeDekkerLock } from '../../sync/dekker.ts';
 import { futexSteps, futexWait } from '../../sync/futex.ts';
 import { futexMutexSteps, makeFutexMutex } from '../../sync/futex-mutex.ts';
@@ -14,11 +15,15 @@ import { DEADLOCK } from '../oracles/deadlock.ts';
 import { EXCLUSION } from '../oracles/exclusion.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { LOST_WAKE_UP } from '../oracles/lost-wake-up.ts';
+import { USE_AFTER_FREE } from '../oracles/use-after-free.ts';
+import { mutexExitTarget } from '../targets/mutex-exit-target.ts';
 import { waitQueueTarget } from '../targets/wait-queue-target.ts';
 import { mutatedLock } from './mutated-lock.ts';
 
 /** The word of a futex mutex that says that somebody may sleep. */
 const SLEEPERS = 2;
+/** Time of a preempted spinner's CPU for somebody else. */
+const PREEMPTED_STEPS = 32;
 
 export const SLEEPING_LOCK_MUTANTS: readonly Mutant[] = [
   mutatedLock({
@@ -86,6 +91,28 @@ export const SLEEPING_LOCK_MUTANTS: readonly Mutant[] = [
           }),
       }),
   }),
+  {
+    id: 'M38',
+    name: 'mutex-owner-uaf',
+    change:
+      'a spinner looks at the owner outside of read-side sections: it may be preempted before',
+    model: 'sc',
+    oracles: [USE_AFTER_FREE],
+    make: () =>
+      mutexExitTarget(
+        {
+          *enter() {},
+          *leave() {},
+          *before(cpu) {
+            // Another task runs for a while: a quiescent state.
+            while (!rcuEnterIdle(cpu)) yield;
+            for (let i = 0; i < PREEMPTED_STEPS; i++) while (!cpu.fence(Fence.DmbIshLd)) yield;
+            while (!rcuExitIdle(cpu)) yield;
+          },
+        },
+        'M38 mutex-owner-uaf',
+      ),
+  },
   {
     id: 'M51',
     name: 'wait-queue-no-look',

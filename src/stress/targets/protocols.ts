@@ -9,6 +9,7 @@ import { qspinlockNestedTarget } from './interrupt-nesting-target.ts';
 import { invalidateSequenceTarget } from './invalidate-sequence-target.ts';
 import { latchTarget } from './latch-target.ts';
 import { memcacheTarget } from './memcache-target.ts';
+import { mutexExitTarget } from './mutex-exit-target.ts';
 import { notifierTarget } from './notifier-target.ts';
 import { pageAllocatorTarget } from './page-allocator-target.ts';
 import { pageStackTarget } from './page-stack-target.ts';
@@ -47,6 +48,7 @@ export const PROTOCOLS: Readonly<Record<string, () => StressTarget>> = {
   srcu: () => srcuTarget(),
   'wait-queue': () => waitQueueTarget(),
   'pte-lock': () => pteLockTarget(),
+  'mutex-exit': () => mutexExitTarget(),
   'qspinlock-nested': () => qspinlockNestedTarget(),
   seqlock: () => seqlockTarget(),
   'seqcount-latch': () => latchTarget(),

@@ -1,7 +1,7 @@
 /**
  * Targets of what sleeps, nests or is freed late: right as they are they say nothing, under each
  * strategy and model, and a few hundred schedules reach every goal. That they can say something is
- * shown by their mutants (M19, M51 ... M58, mutants.test.ts).
+ * shown by their mutants (M19, M38, M51 ... M58, mutants.test.ts).
  */
 
 import { describe, expect, it } from 'vitest';
@@ -12,7 +12,14 @@ import { observeExplorer } from '../../../src/stress/oracles/all.ts';
 import { openTarget } from '../../../src/stress/run-target.ts';
 import { PROTOCOLS } from '../../../src/stress/targets/protocols.ts';
 
-const NAMES = ['wait-queue', 'rcu-tree', 'srcu', 'pte-lock', 'qspinlock-nested'] as const;
+const NAMES = [
+  'wait-queue',
+  'rcu-tree',
+  'srcu',
+  'pte-lock',
+  'qspinlock-nested',
+  'mutex-exit',
+] as const;
 const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
 const EXPECTED_STEPS = 200;
 const SCHEDULES = 25;
