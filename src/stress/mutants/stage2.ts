@@ -18,6 +18,8 @@ import { LOST_UPDATE } from '../oracles/lost-update.ts';
 import { STALE_TLB } from '../oracles/stale-tlb.ts';
 import { USE_AFTER_FREE } from '../oracles/use-after-free.ts';
 import {
+  accessFlagScene,
+  ageScene,
   collapseScene,
   lockDescendantsScene,
   meetExclusiveScene,
@@ -273,6 +275,28 @@ const CHANGED: readonly Mutant[] = [
     },
     orphanScene,
     { locksDescendants: () => false },
+  ),
+  mutated(
+    {
+      id: 'C29',
+      name: 'stage2-clear-young-no-flush',
+      change: 'access flags are cleared without a flush, by a store that hardware races with',
+      model: 'sc',
+      oracles: [],
+    },
+    ageScene,
+    {},
+  ),
+  mutated(
+    {
+      id: 'C30',
+      name: 'stage2-access-flag-no-tlbi',
+      change: 'a fault sets the access flag without a TLBI',
+      model: 'sc',
+      oracles: [],
+    },
+    accessFlagScene,
+    {},
   ),
 ];
 

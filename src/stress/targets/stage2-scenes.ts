@@ -18,9 +18,10 @@ import {
 } from '../../cpu/operations.ts';
 import { rcuEnterIdle, rcuExitIdle } from '../../kernel/base/rcu.ts';
 import { addressOf } from '../../kernel/stage2/address.ts';
+import { testClearYoung } from '../../kernel/stage2/age.ts';
 import { mapRange } from '../../kernel/stage2/pgtable-map.ts';
 import { Walk } from '../../kernel/stage2/pgtable-walk.ts';
-import { relaxPermissions } from '../../kernel/stage2/relax.ts';
+import { makeYoung, relaxPermissions } from '../../kernel/stage2/relax.ts';
 import { unmapRange } from '../../kernel/stage2/unmap.ts';
 import type { Vm } from '../../kernel/stage2/vm.ts';
 import type { Address } from '../../memory/physical-address.ts';
@@ -319,3 +320,33 @@ export const relaxScene: Scene = {
     return asGuest(cpu, vm, image, relax, touch(cpu, 0, 1, true));
   },
 };
+
+/** Pages lose their access flag while a guest uses them; nothing is flushed. */
+export const ageScene: Scene = {
+  description: 'the access flag of a page is cleared under a running guest, without a flush',
+  options: { faults: 'parallel', prune: 'rcu-callback' },
+  mapped: true,
+  size: { cpus: 2, operations: 2 },
+  mappedAtEnd: [0, 1],
+  program(cpu, vm, image, size) {
+    if (cpu.id === 0) return asHost(cpu, vm, ageTwice(cpu, vm, image, size.operations));
+    const young = (self: Cpu): Program =>
+      sharing(self, vm, makeYoung(self, vm, GUEST_IPA, Walk.Shared));
+    return asGuest(cpu, vm, image, young, touchAround(cpu, image, 0));
+  },
+};
+
+/** The same where hardware sets no access flag: the guest faults, and the flag comes without TLBI. */
+export const accessFlagScene: Scene = {
+  ...ageScene,
+  description: 'the access flag of a page is set again by the fault, without a TLBI',
+  hafdbs: 'none',
+};
+
+function* ageTwice(cpu: Cpu, vm: Vm, image: SmallVm, rounds: number): Program {
+  for (let round = 0; round < rounds; round++) {
+    yield* exclusively(cpu, vm, testClearYoung(cpu, vm, GUEST_IPA, PAGE));
+    cpu.mark();
+  }
+  yield* tellDone(cpu, image, []);
+}

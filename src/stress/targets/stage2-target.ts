@@ -43,6 +43,8 @@ export interface Scene {
   program(cpu: Cpu, vm: Vm, image: SmallVm, size: StressSize): Program;
   /** Pages (0, 1) that are mapped at the end. */
   readonly mappedAtEnd: readonly number[];
+  /** Of the machine; absent: as it is. */
+  readonly hafdbs?: 'none';
   /** No mapping may go to a table that is out of the tree: an entry was locked before. */
   readonly ownsDescendants?: boolean;
 }
@@ -65,7 +67,7 @@ export function stage2Target({ scene, steps, mmuLock, name }: Stage2TargetOption
     usual: scene.size,
     goals: [],
     ...(scene.ownsDescendants === true ? { ownsDescendants: true } : {}),
-    ...shapeOf(scene.size.cpus, ROOM_BYTES),
+    ...shapeFor(scene, scene.size.cpus),
     boot(memory, size) {
       const { options, mapped, permissions } = scene;
       const vm = bootSmallVm(memory, {
@@ -90,6 +92,14 @@ export function stage2Target({ scene, steps, mmuLock, name }: Stage2TargetOption
     },
     finish: (memory, image, _size, report) => checkTables(memory, smallVm(image), scene, report),
   };
+}
+
+function shapeFor(scene: Scene, cpus: number): ReturnType<typeof shapeOf> {
+  const { machine, backedBytes } = shapeOf(cpus, ROOM_BYTES);
+  const { hafdbs = machine.features.hafdbs } = scene;
+  const features = { ...machine.features, hafdbs };
+  const resized = (other: number): ReturnType<typeof shapeOf> => shapeFor(scene, other);
+  return { machine: { ...machine, features }, backedBytes, resized };
 }
 
 /** The tables that boot has made, for oracles of descriptors. */
