@@ -28,6 +28,7 @@ import {
   pruneScene,
   relaxScene,
   remapScene,
+  splitScene,
   unmapScene,
 } from '../targets/stage2-scenes.ts';
 import { type Scene, stage2Target } from '../targets/stage2-target.ts';
@@ -296,6 +297,17 @@ const CHANGED: readonly Mutant[] = [
       oracles: [],
     },
     accessFlagScene,
+    {},
+  ),
+  mutated(
+    {
+      id: 'C31',
+      name: 'stage2-split-no-break',
+      change: 'a block is split without break or flush, on a CPU that allows it (FEAT_BBM level 2)',
+      model: 'sc',
+      oracles: [],
+    },
+    splitScene,
     {},
   ),
 ];

@@ -31,7 +31,8 @@ export const IPA_BITS = 40;
 /** Where the guest's memory is: two pages of one block are used. */
 export const GUEST_IPA = 0x4000_0000;
 export const GUEST_VA = 0xc000_0000;
-export const BLOCK_BYTES = 2 ** 21;
+const BLOCK_SHIFT = 21;
+export const BLOCK_BYTES = 2 ** BLOCK_SHIFT;
 const GUEST_BYTES = 2 * PAGE_BYTES;
 /** Table pages in each CPU's cache, unless told; a line holds one more. */
 export const CACHED = 4;
@@ -52,6 +53,8 @@ export interface SmallVmOptions {
   readonly options: Partial<Stage2Options>;
   /** Frames (2 MiB each) that boot maps the first pages to; none: nothing is mapped. */
   readonly mapped: boolean;
+  /** They are mapped by one block. */
+  readonly block?: boolean;
   /** The first page that is mapped; those before are not. */
   readonly firstMapped?: number;
   /** What the guest may do with the pages that boot has mapped. */
@@ -144,14 +147,14 @@ function bootTables(
       bytes: size,
       attributesHi: s2AttributesHi(permissions) | softHi,
       attributesLo: s2AttributesLo(permissions, boot.machine.features.fwb),
-      maximumShift: GRANULE_4K.shift,
+      maximumShift: size === BLOCK_BYTES ? BLOCK_SHIFT : GRANULE_4K.shift,
       tableNode: 0,
     });
   map(0, frames, bytes, ALL);
   const { mapped, firstMapped = 0, permissions = ALL, softwareHi, distant = [] } = wanted;
   if (mapped) {
     const skipped = firstMapped * PAGE_BYTES;
-    const rest = GUEST_BYTES - skipped;
+    const rest = wanted.block === true ? BLOCK_BYTES : GUEST_BYTES - skipped;
     map(GUEST_IPA + skipped, addBytes(blocks[0]!, skipped), rest, permissions, softwareHi);
   }
   distant.forEach(({ ipa, mapped: isMapped }, page) => {

@@ -340,7 +340,7 @@ export const ageScene: Scene = {
 export const accessFlagScene: Scene = {
   ...ageScene,
   description: 'the access flag of a page is set again by the fault, without a TLBI',
-  hafdbs: 'none',
+  features: { hafdbs: 'none' },
 };
 
 function* ageTwice(cpu: Cpu, vm: Vm, image: SmallVm, rounds: number): Program {
@@ -348,5 +348,25 @@ function* ageTwice(cpu: Cpu, vm: Vm, image: SmallVm, rounds: number): Program {
     yield* exclusively(cpu, vm, testClearYoung(cpu, vm, GUEST_IPA, PAGE));
     cpu.mark();
   }
+  yield* tellDone(cpu, image, []);
+}
+
+/** FEAT_BBM level 2: a populated table takes the place of a block at once. */
+export const splitScene: Scene = {
+  description: 'a table of the same pages takes the place of a block, without break or flush',
+  options: { faults: 'exclusive', prune: 'immediate', stage2Bbm: true },
+  features: { bbm: '2-noabort' },
+  mapped: true,
+  block: true,
+  size: PAIR,
+  mappedAtEnd: [0, 1],
+  program(cpu, vm, image) {
+    if (cpu.id > 0) return asGuest(cpu, vm, image, giveUp, touchAround(cpu, image, 1));
+    return asHost(cpu, vm, split(cpu, vm, image));
+  },
+};
+
+function* split(cpu: Cpu, vm: Vm, image: SmallVm): Program {
+  yield* exclusively(cpu, vm, mapPages(cpu, vm, image, 0, PAGE, 0, 0));
   yield* tellDone(cpu, image, []);
 }

@@ -10,6 +10,7 @@ import { PageField, STRUCT_PAGE_BYTES } from '../../kernel/base/struct-page.ts';
 import type { Stage2Options } from '../../kernel/stage2/options.ts';
 import { type Stage2Steps, stage2Steps } from '../../kernel/stage2/steps.ts';
 import type { Vm } from '../../kernel/stage2/vm.ts';
+import type { Features } from '../../machine/machine.ts';
 import type { Address } from '../../memory/physical-address.ts';
 import type { ReadWriteLock } from '../../sync/lock.ts';
 import { makeQueuedReadWriteLock } from '../../sync/qrwlock.ts';
@@ -43,8 +44,10 @@ export interface Scene {
   program(cpu: Cpu, vm: Vm, image: SmallVm, size: StressSize): Program;
   /** Pages (0, 1) that are mapped at the end. */
   readonly mappedAtEnd: readonly number[];
-  /** Of the machine; absent: as it is. */
-  readonly hafdbs?: 'none';
+  /** What boot maps is one block. */
+  readonly block?: boolean;
+  /** Of the machine where it has to be another. */
+  readonly features?: Partial<Features>;
   /** No mapping may go to a table that is out of the tree: an entry was locked before. */
   readonly ownsDescendants?: boolean;
 }
@@ -69,13 +72,14 @@ export function stage2Target({ scene, steps, mmuLock, name }: Stage2TargetOption
     ...(scene.ownsDescendants === true ? { ownsDescendants: true } : {}),
     ...shapeFor(scene, scene.size.cpus),
     boot(memory, size) {
-      const { options, mapped, permissions } = scene;
+      const { options, mapped, permissions, block = false } = scene;
       const vm = bootSmallVm(memory, {
         index: 0,
         vmid: VMID,
         cpus: size.cpus,
         options,
         mapped,
+        block,
         ...(permissions === undefined ? {} : { permissions }),
       });
       return { addresses: {}, numbers: {}, parts: { vm } };
@@ -96,8 +100,7 @@ export function stage2Target({ scene, steps, mmuLock, name }: Stage2TargetOption
 
 function shapeFor(scene: Scene, cpus: number): ReturnType<typeof shapeOf> {
   const { machine, backedBytes } = shapeOf(cpus, ROOM_BYTES);
-  const { hafdbs = machine.features.hafdbs } = scene;
-  const features = { ...machine.features, hafdbs };
+  const features = { ...machine.features, ...scene.features };
   const resized = (other: number): ReturnType<typeof shapeOf> => shapeFor(scene, other);
   return { machine: { ...machine, features }, backedBytes, resized };
 }
