@@ -3,9 +3,11 @@
  * --time, a deadlock, Ctrl-C without a thread left (the process could not end otherwise).
  */
 
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { runResultSchema } from '../../src/metrics/result-schema.ts';
 import { fixture, numalab } from './numalab.ts';
+import { lockFolder } from './user-locks.ts';
 
 const LABEL =
   'host wall clock; Atomics are sequentially consistent, missing barriers cannot show here';
@@ -65,6 +67,17 @@ describe('stress --engine host', () => {
     expect(code).toBe(2);
     expect(stdout).toMatch(/Fail: \d+ !!!\n[a-z-]+: /);
     expect(stdout).toMatch(/look for a schedule: numalab stress .*mutant=M01\n/);
+  });
+
+  it("takes a user's lock, and finds one that two can hold", async () => {
+    const folder = lockFolder();
+    const good = await numalab(words(join(folder, 'tas.mjs'), '--time', '500ms', '-c', '2'));
+    expect([good.code, good.stderr]).toEqual([0, '']);
+    expect(good.stdout).toMatch(/Fail: 0\npassed: /);
+    const bad = await numalab(words(join(folder, 'broken.mjs'), '--time', '2s', '-c', '2'));
+    expect(bad.stderr).toBe('');
+    // Two threads may miss each other on a busy host; then it has passed, and says so.
+    expect(bad.stdout).toMatch(bad.code === 2 ? /Fail: \d+ !!!/ : /\npassed: /);
   });
 
   it('refuses what only schedules have', async () => {

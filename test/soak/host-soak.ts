@@ -2,6 +2,11 @@
  * Soak of the host engine: every family of locks and protocols for so many seconds each, under
  * forced losses of the core, and the stage-2 fault path by its own workload. `npm run soak` gives
  * each family 60 s, the tests 1 s.
+ *
+ * What it can't find: a starvation bound is not watched (M27, M23, M25, M34), because whom a host's
+ * scheduler holds back is nobody's promise; missing barriers can't show. A window of one access is
+ * met by chance: M18 (the last in the queue stores the whole word) took 12 rounds of 4 x 200
+ * acquisitions once, 17 s on two busy cores, and is missed by shorter soaks.
  */
 
 import { formatPs, PS_PER_S } from '../../src/base/units.ts';
