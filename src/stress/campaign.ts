@@ -50,7 +50,8 @@ export interface CampaignResult {
 const CHUNK = 250;
 /** Chunk numbers stay below 2^31. */
 const SCHEDULES_MAX = 2 ** 31 - 2;
-const MINIMISE_MS = 4000;
+/** Minimising is bounded by trials; this ends it on a host that is far too slow. */
+const MINIMISE_MS = 60_000;
 /** Executions of an exhaustive search: a minute or two. */
 const SEARCH_LIMIT = 300_000;
 

@@ -8,17 +8,15 @@ import type { MemoryModel } from '../engine/explore/execution.ts';
 import type { Explorer } from '../engine/explore/explorer.ts';
 import { type TracedResult, traceSchedule } from '../engine/explore/replay-schedule.ts';
 import type { ExploreFinding, TraceStep } from '../engine/explore/result.ts';
-import { runSchedule } from '../engine/explore/run-schedule.ts';
 import { buildId } from '../run/build.ts';
-import { type CampaignSetup, type MinimiseTask, Shared } from './campaign-task.ts';
-import { Guide, type Plan, planOf } from './guide.ts';
-import { costOf, type FailedSchedule, type Laboratory, minimise } from './minimise.ts';
+import type { CampaignSetup, MinimiseTask } from './campaign-task.ts';
+import { isEndless, TrialLaboratory } from './laboratory.ts';
+import { type Minimised, minimise } from './minimise.ts';
 import { resolveTarget } from './registry.ts';
 import { encodeReplay } from './replay-string.ts';
-import { openSized, signatureOf } from './run-schedules.ts';
-import type { OpenTarget } from './run-target.ts';
-import { strategyFor, type Turns } from './strategies.ts';
-import type { StressSize, StressTarget } from './target.ts';
+import { signatureOf } from './run-schedules.ts';
+import { costOf, type FailedSchedule } from './schedule-cost.ts';
+import type { StressSize } from './target.ts';
 
 export interface FailureStory {
   /** Of the campaign; -1: of a replay. */
@@ -32,10 +30,14 @@ export interface FailureStory {
   readonly size: StressSize;
   readonly trace: readonly TraceStep[];
   readonly switches: number;
+  /** Switches away from a CPU that could have gone on. */
+  readonly preemptions: number;
   readonly lateStores: number;
   /** sc: it fails without store buffers, too. */
   readonly model: MemoryModel;
   readonly isFixpoint: boolean;
+  /** Schedules that were run to make it short. */
+  readonly trials: number;
   readonly minimisedMs: number;
   readonly original: {
     readonly size: StressSize;
@@ -45,137 +47,50 @@ export interface FailureStory {
   readonly replay: string;
 }
 
-/** Schedules that are searched when a smaller size is tried. */
-const SEARCH_SCHEDULES = 800;
-/** Without an end: steps after which a schedule counts as such, tries of its start, steps shown. */
-const ENDLESS_LIMIT = 3000;
-const ENDLESS_STARTS = [0, 25, 50, 100, 200, 400, 800];
+/** Without an end: steps shown. */
 const ENDLESS_STEPS = 60;
 export const USER_HASH_LENGTH = 16;
 
 export async function explainFailure(task: MinimiseTask): Promise<FailureStory> {
   const { setup, failure, limitMs } = task;
   const startMs = performance.now();
-  const bench = new Bench(await resolveTarget(setup.target), task, startMs + limitMs);
-  const { size } = setup;
-  const { agents, values, signature } = failure;
-  const whole: FailedSchedule = { size, agents, values, signature, undrained: 0 };
-  const again = bench.shortened(whole) ?? whole;
-  const first = bench.withoutBuffers(signature) ?? again;
-  const short = minimise(first, bench.target.smallest, bench);
-  const minimisedMs = performance.now() - startMs;
-  const steps = agents.length;
+  const target = await resolveTarget(setup.target);
+  const laboratory = new TrialLaboratory(target, task, startMs + limitMs);
+  const whole = laboratory.first(failure);
+  const first = laboratory.withoutBuffers(failure.signature) ?? whole;
+  const short = shortest(first, target.smallest, laboratory);
+  const { size, agents, values } = short.failure;
+  const { explorer } = laboratory.opened(size);
+  const traced = traceSchedule(explorer, agents, values);
+  const told = { ...laboratory.setup, size, schedule: failure.schedule };
   return {
-    ...bench.tell(short.failure),
+    ...tellStory(told, explorer, traced, agents.length),
     schedule: failure.schedule,
     strategy: failure.strategy,
     switches: short.switches,
+    preemptions: short.preemptions,
     lateStores: short.lateStores,
-    model: bench.setup.model,
+    model: laboratory.setup.model,
     isFixpoint: short.isFixpoint,
-    minimisedMs,
-    original: { size, steps, switches: costOf(whole).switches },
+    trials: laboratory.trials,
+    minimisedMs: performance.now() - startMs,
+    original: {
+      size: setup.size,
+      steps: failure.agents.length,
+      switches: costOf({ ...whole, agents: failure.agents, size: setup.size }).switches,
+    },
   };
 }
 
-class Bench implements Laboratory {
-  readonly target: StressTarget;
-  setup: CampaignSetup;
-  readonly #deadlineMs: number;
-  readonly #schedule: number;
-  readonly #shared: Int32Array;
-  readonly #heart: number;
-  readonly #open = new Map<string, OpenTarget>();
-  #searched = 0;
-
-  constructor(target: StressTarget, task: MinimiseTask, deadlineMs: number) {
-    this.target = target;
-    const { setup, failure } = task;
-    this.setup = isEndless(failure) ? { ...setup, stepLimit: ENDLESS_LIMIT } : setup;
-    this.#schedule = task.failure.schedule;
-    this.#shared = new Int32Array(task.shared);
-    this.#heart = Shared.Hearts + task.worker;
-    this.#deadlineMs = deadlineMs;
-  }
-
-  expired(): boolean {
-    return performance.now() > this.#deadlineMs || Atomics.load(this.#shared, Shared.Stop) !== 0;
-  }
-
-  run(size: StressSize, plan: Plan): FailedSchedule | null {
-    const guide = new Guide(plan);
-    const found = this.#one(size, guide, 0);
-    if (found === null || !isEndless(found)) return found;
-    // From there on agents take turns: that is no part of the schedule.
-    return { ...found, agents: Array.from(found.agents).slice(0, guide.fairFrom) };
-  }
-
-  /** Of a schedule without an end the shortest start after which taking turns does not end it. */
-  shortened(failure: FailedSchedule): FailedSchedule | null {
-    const { size, agents, values, signature } = failure;
-    const all = Array.from(agents);
-    for (const steps of isEndless(failure) ? ENDLESS_STARTS : [all.length]) {
-      const found = this.run(size, planOf(all.slice(0, steps), values, size.cpus));
-      if (found?.signature === signature) return found;
-    }
-    return null;
-  }
-
-  /** A mistake that needs no store buffer is told without them. */
-  withoutBuffers(signature: string): FailedSchedule | null {
-    const { setup } = this;
-    if (setup.model === 'sc') return null;
-    this.#useModel('sc');
-    const found = this.search(setup.size, signature);
-    if (found === null) this.#useModel(setup.model);
-    return found;
-  }
-
-  #useModel(model: MemoryModel): void {
-    this.setup = { ...this.setup, model };
-    this.#open.clear();
-  }
-
-  search(
-    size: StressSize,
-    signature: string,
-    isShort: (failure: FailedSchedule) => boolean = () => true,
-  ): FailedSchedule | null {
-    const { explorer } = this.#opened(size);
-    const strategy: Turns = strategyFor('mix', explorer, this.setup.seed);
-    for (let i = 0; i < SEARCH_SCHEDULES && !this.expired(); i++) {
-      // No two searches try the same.
-      const found = this.#one(size, strategy, this.#searched++);
-      if (found?.signature !== signature) continue;
-      const short = isEndless(found) ? this.shortened(found) : found;
-      if (short !== null && isShort(short)) return short;
-    }
-    return null;
-  }
-
-  #one(size: StressSize, strategy: Guide | Turns, schedule: number): FailedSchedule | null {
-    const { explorer } = this.#opened(size);
-    Atomics.add(this.#shared, this.#heart, 1);
-    const result = runSchedule(explorer, strategy, schedule);
-    if (result.outcome !== 'failed') return null;
-    const { agents, values } = result;
-    const undrained = explorer.cpus.reduce((sum, { buffer }) => sum + buffer.count, 0);
-    return { size, agents, values, undrained, signature: signatureOf(explorer, result) };
-  }
-
-  #opened(size: StressSize): OpenTarget {
-    const key = `${size.cpus}x${size.operations}`;
-    const known = this.#open.get(key) ?? openSized(this.target, this.setup, size);
-    this.#open.set(key, known);
-    return known;
-  }
-
-  /** Once more, with a trace. */
-  tell({ size, agents, values }: FailedSchedule): Told {
-    const { explorer } = this.#opened(size);
-    const traced = traceSchedule(explorer, agents, values);
-    return tellStory(this.setup, size, this.#schedule, explorer, traced, agents.length);
-  }
+function shortest(
+  first: FailedSchedule,
+  smallest: StressSize,
+  laboratory: TrialLaboratory,
+): Minimised {
+  const short = minimise(first, smallest, laboratory);
+  if (laboratory.setup.model === 'sc' || short.lateStores > 0) return short;
+  const plain = laboratory.withoutDrains(short.failure);
+  return plain === null ? short : minimise(plain, smallest, laboratory);
 }
 
 export type Told = Pick<
@@ -185,9 +100,7 @@ export type Told = Pick<
 
 /** What a traced failure says, and the string that replays it. */
 export function tellStory(
-  { target, model, seed }: CampaignSetup,
-  size: StressSize,
-  schedule: number,
+  { target, model, seed, size, schedule }: CampaignSetup & { readonly schedule: number },
   explorer: Explorer,
   traced: TracedResult,
   /** Steps of the schedule; agents take turns afterwards. */
@@ -221,17 +134,6 @@ export function tellStory(
     trace: endless ? trace.slice(0, recorded + ENDLESS_STEPS) : trace,
     replay,
   };
-}
-
-/** Failed because it did not end; an oracle may know earlier that nobody gets anywhere. */
-function isEndless({
-  signature,
-  agents,
-}: {
-  readonly signature: string;
-  readonly agents: ArrayLike<number>;
-}): boolean {
-  return signature === 'livelock' && agents.length >= ENDLESS_LIMIT;
 }
 
 /** " lock0", or nothing. */

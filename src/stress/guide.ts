@@ -139,14 +139,14 @@ export class Guide implements Strategy {
 }
 
 /** The drain that the CPU's own next step has to wait for; -1: it waits for something else. */
-function ownDrain(execution: Execution, cpu: number): number {
+export function ownDrain(execution: Execution, cpu: number): number {
   const drain = execution.cpuCount + cpu;
   const waitsForOthers =
     execution.kind[cpu] === StepKind.Await || execution.kind[cpu] === StepKind.Idle;
   return !waitsForOthers && isEnabled(execution, drain) ? drain : -1;
 }
 
-function isEnabled(execution: Execution, agent: number): boolean {
+export function isEnabled(execution: Execution, agent: number): boolean {
   const { enabled, enabledCount } = execution;
   for (let i = 0; i < enabledCount; i++) if (enabled[i] === agent) return true;
   return false;

@@ -1,281 +1,138 @@
 /**
- * Makes a failing schedule short enough to be read: fewer CPUs, fewer operations, fewer context
- * switches, fewer late stores, fewer chosen values, in this order and again until nothing gets
- * smaller. A trial is one run of a plan; it is kept if it fails with the same signature and costs
- * less. Source: ddmin (Zeller, Hildebrandt, IEEE TSE 2002) over context switches, then over the
- * choices of the memory model.
+ * Makes a failing schedule short enough to be read. A fixpoint of cuts (cut-schedule.ts) may be far
+ * from the shortest schedule, so other schedules of the same size that fail so are cut as well,
+ * until several in turn come out no shorter; and what is still long is edited at random, because
+ * two schedules may be one edit and several cuts apart. Nobody else minimises schedules; this is
+ * delta debugging with restarts and a walk over plateaus.
  *
- * Deviations: dropping a CPU or an operation changes the programs, so when the cut plan does not
- * fail, some schedules of the smaller size are searched, too. A fixpoint of cuts may be far from
- * the shortest schedule, so then others of the same size are tried that cost less, and cut again.
+ * Trials are counted, not timed, and random numbers have a seed: a failure has one short schedule,
+ * on every machine.
  */
 
-import { Block, drainKey, type Plan, planOf, type Segment } from './guide.ts';
+import { RandomStream } from '../base/random.ts';
+import { type Best, bestOf, Cutter, type Laboratory } from './cut-schedule.ts';
+import type { Plan } from './guide.ts';
+import { compareCosts, type FailedSchedule, lengthOf } from './schedule-cost.ts';
 import type { StressSize } from './target.ts';
-
-/** A schedule that failed. */
-export interface FailedSchedule {
-  readonly size: StressSize;
-  /** In the order of steps, up to the failure. */
-  readonly agents: ArrayLike<number>;
-  readonly values: ArrayLike<number>;
-  /** Stores that were still in a buffer at the failure. */
-  readonly undrained: number;
-  /** Oracle and field: two failures with one signature are the same failure. */
-  readonly signature: string;
-}
-
-/** Runs trials. */
-export interface Laboratory {
-  /** null: it did not fail. */
-  run(size: StressSize, plan: Plan): FailedSchedule | null;
-  /** Some schedules of this size; the first that fails so and is as short as is asked for. */
-  search(
-    size: StressSize,
-    signature: string,
-    isShort?: (failure: FailedSchedule) => boolean,
-  ): FailedSchedule | null;
-  /** No time is left: the best so far is taken. */
-  expired(): boolean;
-}
 
 export interface Minimised {
   readonly failure: FailedSchedule;
   readonly plan: Plan;
   readonly switches: number;
+  readonly preemptions: number;
   readonly lateStores: number;
-  /** Nothing could be left out any more; false: time ran out. */
+  /** Nothing could be left out any more; false: trials ran out. */
   readonly isFixpoint: boolean;
 }
 
-interface Cost {
-  readonly switches: number;
-  readonly lateStores: number;
-  readonly values: number;
-  readonly steps: number;
-}
-
-interface Best {
-  readonly failure: FailedSchedule;
-  readonly plan: Plan;
-  readonly cost: Cost;
-}
-
-const ROUNDS_MAX = 20;
+/** So many other schedules in turn came out no shorter: enough. */
+const MISSES_MAX = 3;
+/** Random edits: so many, of so many steps together; how much longer they may make it. */
+const SHAKES_MAX = 2000;
+const SHAKE_STEPS = 250_000;
+const SHAKE_SLACK = 1;
+/** So many times in vain: enough. Switches that nobody minds. */
+const SHAKES_MISSED = 2;
+const SHORT = 4;
 
 export function minimise(
   failure: FailedSchedule,
   smallest: StressSize,
   laboratory: Laboratory,
 ): Minimised {
-  const plan = planOf(failure.agents, failure.values, failure.size.cpus);
-  const search = new Minimiser(laboratory, smallest, { failure, plan, cost: costOf(failure) });
-  const isFixpoint = search.toFixpoint();
-  const { best } = search;
-  const { switches, lateStores } = best.cost;
-  return { failure: best.failure, plan: best.plan, switches, lateStores, isFixpoint };
+  const first = new Cutter(laboratory, smallest, bestOf(failure, null));
+  first.toFixpoint();
+  const short = first.isFixpoint ? shortest(first, laboratory) : first;
+  shake(short, laboratory);
+  const { best, isFixpoint } = short;
+  const { switches, preemptions, lateStores } = best.cost;
+  return { failure: best.failure, plan: best.plan, switches, preemptions, lateStores, isFixpoint };
 }
 
-class Minimiser {
-  best: Best;
-  readonly #laboratory: Laboratory;
-  readonly #smallest: StressSize;
-  readonly #signature: string;
-  /** Smaller sizes that were searched once; a second time the cut plan alone is tried. */
-  readonly #searched = new Set<string>();
-
-  constructor(laboratory: Laboratory, smallest: StressSize, best: Best) {
-    this.#laboratory = laboratory;
-    this.#smallest = smallest;
-    this.best = best;
-    this.#signature = best.failure.signature;
+/** Cuts other failing schedules of the same size, too. */
+function shortest(first: Cutter, laboratory: Laboratory): Cutter {
+  let short = first;
+  for (let misses = 0; misses < MISSES_MAX; misses++) {
+    const { size, signature } = short.best.failure;
+    const failure = laboratory.another(size, signature);
+    if (failure === null) break;
+    const other = new Cutter(laboratory, first.smallest, bestOf(failure, null), first.searched);
+    other.toFixpoint();
+    if (!isBetter(other.best, short.best)) continue;
+    short = other;
+    misses = -1;
   }
-
-  toFixpoint(): boolean {
-    for (let round = 0; round < ROUNDS_MAX; round++) {
-      const before = this.best;
-      this.#dropCpus();
-      this.#dropOperations();
-      this.#reduceSwitches();
-      this.#extendSegments();
-      this.#reduceLateStores();
-      this.#reduceValues();
-      if (this.#laboratory.expired()) return false;
-      if (this.best === before && !this.#findShorter()) return true;
-    }
-    return false;
-  }
-
-  #findShorter(): boolean {
-    const { failure, cost } = this.best;
-    const isShort = (other: FailedSchedule): boolean => compareCosts(costOf(other), cost) < 0;
-    const found = this.#laboratory.search(failure.size, this.#signature, isShort);
-    if (found !== null) this.#accept(found, null);
-    return found !== null;
-  }
-
-  #dropCpus(): void {
-    for (let cpu = this.best.failure.size.cpus - 1; cpu >= 0; cpu--) {
-      const { size } = this.best.failure;
-      if (size.cpus <= this.#smallest.cpus) return;
-      this.#trySize({ ...size, cpus: size.cpus - 1 }, withoutCpu(this.best.plan, cpu), cpu === 0);
-    }
-  }
-
-  #dropOperations(): void {
-    for (;;) {
-      const { size } = this.best.failure;
-      if (size.operations <= this.#smallest.operations) return;
-      const fewer = { ...size, operations: size.operations - 1 };
-      if (!this.#trySize(fewer, this.best.plan, true)) return;
-    }
-  }
-
-  /** A smaller size is always better. */
-  #trySize(size: StressSize, plan: Plan, searches: boolean): boolean {
-    if (this.#laboratory.expired()) return false;
-    let found = this.#laboratory.run(size, plan);
-    if (found?.signature !== this.#signature) {
-      const key = `${size.cpus}x${size.operations}`;
-      found =
-        searches && !this.#searched.has(key)
-          ? this.#laboratory.search(size, this.#signature)
-          : null;
-      this.#searched.add(key);
-    }
-    if (found === null) return false;
-    this.#accept(found, null);
-    return true;
-  }
-
-  #reduceSwitches(): void {
-    const segments = (): readonly Segment[] => this.best.plan.segments;
-    this.#ddmin(segments, (kept) => ({ ...this.best.plan, segments: kept }));
-  }
-
-  /** Runs a segment through to the agent's next one, or as far as it gets: later ones may go. */
-  #extendSegments(): void {
-    for (let i = 0; i < this.best.plan.segments.length; i++) {
-      const { cpu, block } = this.best.plan.segments[i]!;
-      const next = this.best.plan.segments.find(
-        (other, index) => index > i && other.cpu === cpu && other.block === block,
-      );
-      if (next !== undefined && this.#tryUntil(i, next.until)) continue;
-      this.#tryUntil(i, Number.POSITIVE_INFINITY);
-    }
-  }
-
-  #tryUntil(index: number, until: number): boolean {
-    const segments = this.best.plan.segments.map((segment, at) =>
-      at === index ? { ...segment, until } : segment,
-    );
-    return this.#try({ ...this.best.plan, segments });
-  }
-
-  #reduceLateStores(): void {
-    if (this.best.cost.lateStores === 0) return;
-    if (this.#try({ ...this.best.plan, late: new Set() })) return;
-    const late = (): readonly number[] => [...(this.best.plan.late ?? drainsOf(this.best.failure))];
-    this.#ddmin(late, (kept) => ({ ...this.best.plan, late: new Set(kept) }));
-  }
-
-  #reduceValues(): void {
-    const chosen = (): readonly number[] =>
-      this.best.plan.values.flatMap((value, index) => (value === 0 ? [] : [index]));
-    this.#ddmin(chosen, (kept) => {
-      const values = this.best.plan.values.map((value, index) =>
-        kept.includes(index) ? value : 0,
-      );
-      return { ...this.best.plan, values };
-    });
-  }
-
-  /** Leaves out parts, large ones first. `items` is asked again after each success. */
-  #ddmin<Item>(items: () => readonly Item[], planWith: (kept: readonly Item[]) => Plan): void {
-    let size = Math.ceil(items().length / 2);
-    while (size >= 1 && items().length > 0) {
-      let removed = false;
-      for (let from = 0; from < items().length; ) {
-        if (this.#laboratory.expired()) return;
-        const all = items();
-        const kept = [...all.slice(0, from), ...all.slice(from + size)];
-        if (this.#try(planWith(kept))) removed = true;
-        else from += size;
-      }
-      if (size === 1 && !removed) return;
-      size = Math.max(1, Math.floor(size / 2));
-    }
-  }
-
-  #try(plan: Plan): boolean {
-    if (this.#laboratory.expired()) return false;
-    const { failure, cost } = this.best;
-    const found = this.#laboratory.run(failure.size, plan);
-    if (found?.signature !== this.#signature) return false;
-    if (compareCosts(costOf(found), cost) >= 0) return false;
-    this.#accept(found, plan.late);
-    return true;
-  }
-
-  /** What has run, not what was asked for, is the new plan. */
-  #accept(failure: FailedSchedule, late: Plan['late']): void {
-    const plan = { ...planOf(failure.agents, failure.values, failure.size.cpus), late };
-    this.best = { failure, plan, cost: costOf(failure) };
-  }
+  return short;
 }
 
-/** The others move up. */
-function withoutCpu(plan: Plan, cpu: number): Plan {
-  const segments = plan.segments.flatMap((segment) => {
-    if (segment.cpu === cpu) return [];
-    return [segment.cpu < cpu ? segment : { ...segment, cpu: segment.cpu - 1 }];
-  });
-  return { segments, values: plan.values, late: null };
-}
-
-function drainsOf({ agents, size }: FailedSchedule): number[] {
-  const taken = new Uint32Array(size.cpus);
-  const keys: number[] = [];
-  for (let i = 0; i < agents.length; i++) {
-    const agent = agents[i]!;
-    if (Math.floor(agent / size.cpus) !== Block.Drain) continue;
-    const cpu = agent % size.cpus;
-    keys.push(drainKey(cpu, taken[cpu]!++));
-  }
-  return keys;
+/** A smaller size is always better. */
+function isBetter(a: Best, b: Best): boolean {
+  const [x, y] = [a.failure.size, b.failure.size];
+  const bySize = x.cpus - y.cpus || x.operations - y.operations;
+  return (bySize || compareCosts(a.cost, b.cost)) < 0;
 }
 
 /**
- * A switch is a change of the CPU at work. Drains and deliveries happen beside the CPUs: a drain
- * that does not follow a step of its CPU at once is a late store.
+ * Random edits, of which those are kept that make it hardly longer: what no single cut reaches may
+ * be reached by way of others.
  */
-export function costOf({ agents, values, size, undrained }: FailedSchedule): Cost {
-  const { cpus } = size;
-  let switches = 0;
-  let lateStores = undrained;
-  let atWork = -1;
-  let lastCpu = -1;
-  for (let i = 0; i < agents.length; i++) {
-    const block = Math.floor(agents[i]! / cpus);
-    const cpu = agents[i]! % cpus;
-    if (block === Block.Drain) {
-      if (cpu !== lastCpu) lateStores++;
-    } else if (block !== Block.Delivery) {
-      if (atWork >= 0 && cpu !== atWork) switches++;
-      atWork = cpu;
-    }
-    lastCpu = cpu;
+function shake(cutter: Cutter, laboratory: Laboratory): void {
+  const before = cutter.best;
+  for (let misses = 0, round = 0; misses < SHAKES_MISSED; misses++, round++) {
+    if (lengthOf(cutter.best.cost) <= SHORT) break;
+    const best = shaken(cutter.best, laboratory, round);
+    if (lengthOf(best.cost) < lengthOf(cutter.best.cost)) misses = -1;
+    cutter.best = best;
   }
-  let chosen = 0;
-  for (let i = 0; i < values.length; i++) if (values[i] !== 0) chosen++;
-  return { switches, lateStores, values: chosen, steps: agents.length };
+  if (cutter.best !== before) cutter.toFixpoint();
 }
 
-function compareCosts(a: Cost, b: Cost): number {
-  return (
-    a.switches + a.lateStores - (b.switches + b.lateStores) ||
-    a.lateStores - b.lateStores ||
-    a.values - b.values ||
-    a.steps - b.steps
-  );
+function shaken(from: Best, laboratory: Laboratory, round: number): Best {
+  const { size, signature } = from.failure;
+  const random = new RandomStream(from.cost.steps, 'shake', round);
+  const trials = Math.min(SHAKES_MAX, Math.floor(SHAKE_STEPS / (from.cost.steps + 1)));
+  let best = from;
+  let current = from;
+  for (let trial = 0; trial < trials && !laboratory.expired(); trial++) {
+    const plan = edited(current, random);
+    const found = laboratory.run(size, plan);
+    if (found?.signature !== signature) continue;
+    const next = bestOf(found, plan.late);
+    if (lengthOf(next.cost) > lengthOf(best.cost) + SHAKE_SLACK) continue;
+    current = next;
+    if (compareCosts(next.cost, best.cost) < 0) best = next;
+  }
+  return best;
+}
+
+/** One to three segments left out, extended, brought forward or in another order. */
+function edited({ plan, failure }: Best, random: RandomStream): Plan {
+  const { agents, size } = failure;
+  const below = (bound: number): number => random.uint32() % bound;
+  const segments = [...plan.segments];
+  for (let edits = 1 + below(3); edits > 0 && segments.length > 1; edits--) {
+    const at = below(segments.length);
+    const segment = segments[at]!;
+    switch (below(4)) {
+      case 0:
+        segments.splice(at, 1);
+        break;
+      case 1:
+        segments[at] = { ...segment, until: Number.POSITIVE_INFINITY };
+        break;
+      case 2:
+        segments.splice(at, 0, ...segments.splice(below(segments.length), 1));
+        break;
+      default: {
+        const agent = agents[below(agents.length)]!;
+        const [block, cpu] = [Math.floor(agent / size.cpus), agent % size.cpus];
+        segments.splice(at, 0, {
+          block,
+          cpu,
+          until: 1 + below(Math.ceil(agents.length / size.cpus)),
+        });
+      }
+    }
+  }
+  return { ...plan, segments };
 }

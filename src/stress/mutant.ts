@@ -32,6 +32,11 @@ export interface Mutant {
   /** What was replaced, in words. */
   readonly change: string;
   readonly model: MutantModel;
+  /**
+   * Of the mistake, as PCT counts it: so many steps have to come in one order (an estimate).
+   * Absent: starvation and speed need many. Its short schedule has depth + 2 preemptions at most.
+   */
+  readonly depth?: number;
   /** Oracles of which one has to speak; empty: all must be silent (controls, armv8 under tso). */
   readonly oracles: readonly string[];
   /** Why it is listed and not run ("not here yet"). */

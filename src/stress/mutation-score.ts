@@ -2,7 +2,7 @@
  * `npm run mutants [-- --json] [ID...]`: how many seeded mistakes each strategy and oracle finds,
  * and that nothing else is called a mistake. Prints the table and writes test/reports/mutants.md.
  * Exits with 2 unless every mutant of sc and tso that is here is killed by an oracle that is
- * expected to, and everything else stays silent.
+ * expected to, in a short schedule with few preemptions, and everything else stays silent.
  *
  * The ids split over two worker threads; each mutant has its own seeds, so that the table is the
  * same for any number of threads (the seconds apart).
@@ -14,8 +14,9 @@ import { fileURLToPath } from 'node:url';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { packageRoot } from '../base/package-root.ts';
 import { CONTROLS, MUTANTS } from './mutants/catalogue.ts';
-import { type MutantScore, scoreMutant } from './mutants/score.ts';
+import type { MutantScore } from './mutants/score.ts';
 import { asJson, asMarkdown, asText } from './mutants/score-table.ts';
+import { scoreAndShorten } from './mutants/shorten-mutant.ts';
 
 const USAGE = 'usage: npm run mutants -- [--json] [ID...]';
 const THREADS_MAX = 2;
@@ -73,6 +74,6 @@ if (isMainThread) {
 } else if (workerData === 'mutants') {
   parentPort!.on('message', (id: string) => {
     const mutant = [...MUTANTS, ...CONTROLS].find((candidate) => candidate.id === id)!;
-    parentPort!.postMessage(scoreMutant(mutant));
+    void scoreAndShorten(mutant).then((score) => parentPort!.postMessage(score));
   });
 }

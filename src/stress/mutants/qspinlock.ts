@@ -30,6 +30,7 @@ export const QSPINLOCK_MUTANTS: readonly Mutant[] = [
       name: 'qspin-pending-noundo',
       change: 'pending that was set in vain is not taken back',
       model: 'sc',
+      depth: 2,
       oracles: [DEADLOCK],
       size: { cpus: 4, operations: 1 },
     },
@@ -45,6 +46,7 @@ export const QSPINLOCK_MUTANTS: readonly Mutant[] = [
       name: 'qspin-pending-steal',
       change: 'pending becomes locked without waiting for the owner',
       model: 'sc',
+      depth: 2,
       oracles: [EXCLUSION, LOST_UPDATE],
     },
     {
@@ -59,6 +61,7 @@ export const QSPINLOCK_MUTANTS: readonly Mutant[] = [
       name: 'qspin-tail-cas',
       change: 'the last in the queue stores the whole word, and a new tail with it',
       model: 'sc',
+      depth: 2,
       oracles: [DEADLOCK],
       size: { cpus: 4, operations: 1 },
     },
@@ -74,6 +77,8 @@ export const QSPINLOCK_MUTANTS: readonly Mutant[] = [
     name: 'qspin-idx-overflow',
     change: 'the fifth nesting level wraps to the first of four nodes',
     model: 'sc',
+    // Five levels have to be contended, before the two of the mistake itself.
+    depth: 7,
     oracles: [EXCLUSION, DEADLOCK, LOST_UPDATE],
     make: () =>
       qspinlockNestedTarget(
@@ -87,6 +92,7 @@ export const QSPINLOCK_MUTANTS: readonly Mutant[] = [
       name: 'qspin-set-locked-word',
       change: 'the locked byte is set by a store of the word',
       model: 'sc',
+      depth: 2,
       oracles: [DEADLOCK],
       size: { cpus: 4, operations: 1 },
     },

@@ -33,6 +33,7 @@ export const QUEUE_LOCK_MUTANTS: readonly Mutant[] = [
     name: 'mcs-unlock-nowait',
     change: 'without a successor in sight the tail is emptied by a store, not compared',
     model: 'sc',
+    depth: 2,
     oracles: [DEADLOCK, EXCLUSION, LOST_UPDATE],
     make: () =>
       makeMcsLock({
@@ -51,6 +52,7 @@ export const QUEUE_LOCK_MUTANTS: readonly Mutant[] = [
     name: 'mcs-init-late',
     change: 'the node is initialised after the tail swap',
     model: 'sc',
+    depth: 2,
     oracles: [DEADLOCK],
     make: () =>
       makeMcsLock({
@@ -99,6 +101,7 @@ export const QUEUE_LOCK_MUTANTS: readonly Mutant[] = [
     name: 'mcs-node-reuse',
     change: 'the node counts as free before its successor was read; a handler takes it',
     model: 'sc',
+    depth: 3,
     oracles: [DEADLOCK, EXCLUSION],
     parts: ['interrupt'],
     make: () =>
@@ -116,6 +119,7 @@ export const QUEUE_LOCK_MUTANTS: readonly Mutant[] = [
     name: 'clh-wrong-recycle',
     change: 'a CPU keeps its own node instead of the one before',
     model: 'sc',
+    depth: 3,
     oracles: [EXCLUSION, DEADLOCK, LOST_UPDATE],
     make: () =>
       makeClhLock({

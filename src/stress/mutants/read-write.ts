@@ -69,6 +69,7 @@ export const READ_WRITE_MUTANTS: readonly Mutant[] = [
     name: 'rw-reader-slip',
     change: 'a reader looks for a writer first and counts itself in afterwards',
     model: 'sc',
+    depth: 2,
     oracles: NOT_ALONE,
     make: () => {
       /** By CPU: the count that a reader saw before it entered. */
@@ -93,6 +94,7 @@ export const READ_WRITE_MUTANTS: readonly Mutant[] = [
     name: 'bravo-no-recheck',
     change: 'a reader does not look at the bias again after it has published itself',
     model: 'sc',
+    depth: 2,
     oracles: NOT_ALONE,
     ...PAIR,
     make: () =>
@@ -110,6 +112,7 @@ export const READ_WRITE_MUTANTS: readonly Mutant[] = [
     name: 'bravo-nofence',
     change: 'a reader publishes itself by a plain store, with no barrier before the second look',
     model: 'tso',
+    depth: 2,
     oracles: NOT_ALONE,
     ...PAIR,
     make: () => biased({ publish: publishUnfenced }),
@@ -119,6 +122,7 @@ export const READ_WRITE_MUTANTS: readonly Mutant[] = [
     name: 'bravo-collision',
     change: 'a slot that is taken is overwritten',
     model: 'sc',
+    depth: 3,
     oracles: NOT_ALONE,
     parts: ['nested read', 'write'],
     size: { cpus: 2, operations: 3 },
@@ -159,6 +163,7 @@ export const READ_WRITE_MUTANTS: readonly Mutant[] = [
     name: 'percpu-rwsem-no-gp',
     change: 'the writer does not wait for readers that have not seen it',
     model: 'sc',
+    depth: 2,
     oracles: NOT_ALONE,
     ...PAIR,
     make: () =>
@@ -174,6 +179,7 @@ export const READ_WRITE_MUTANTS: readonly Mutant[] = [
     name: 'rwsem-handoff-lost',
     change: 'a spinner steals the lock and clears the bit by which the first waiter asked for it',
     model: 'sc',
+    depth: 3,
     oracles: [STARVATION],
     ...RWSEM,
     make: () =>

@@ -28,6 +28,7 @@ export const RECLAMATION_MUTANTS: readonly Mutant[] = [
     name: 'latch-write-live-copy',
     change: 'the writer changes the copy that readers are sent to',
     model: 'sc',
+    depth: 2,
     oracles: [TORN_READ],
     make: () =>
       latchTarget(
@@ -45,6 +46,7 @@ export const RECLAMATION_MUTANTS: readonly Mutant[] = [
     name: 'hp-no-fence',
     change: 'no barrier between publishing an address and reading its source again',
     model: 'tso',
+    depth: 2,
     oracles: [USE_AFTER_FREE, TORN_READ],
     make: () =>
       hazardTarget(
@@ -57,6 +59,7 @@ export const RECLAMATION_MUTANTS: readonly Mutant[] = [
     name: 'hp-no-recheck',
     change: 'the source is not read again after its address was published',
     model: 'sc',
+    depth: 3,
     oracles: [USE_AFTER_FREE, TORN_READ],
     make: () =>
       hazardTarget(
@@ -76,6 +79,7 @@ export const RECLAMATION_MUTANTS: readonly Mutant[] = [
     name: 'aba-stack',
     change: 'the head has no tag',
     model: 'sc',
+    depth: 3,
     oracles: [FRAMES],
     make: () =>
       pageStackTarget(
@@ -96,6 +100,7 @@ export const RECLAMATION_MUTANTS: readonly Mutant[] = [
     name: 'rcu-tree-late-report',
     change: 'nobody looks which grace period a report is for',
     model: 'sc',
+    depth: 3,
     oracles: [SHORT_GRACE_PERIOD, USE_AFTER_FREE],
     make: () =>
       rcuTreeTarget(
@@ -114,6 +119,7 @@ export const RECLAMATION_MUTANTS: readonly Mutant[] = [
     name: 'rcu-tree-first-scan',
     change: 'the first scan of a grace period compares with what the last one saw',
     model: 'sc',
+    depth: 2,
     oracles: [SHORT_GRACE_PERIOD, USE_AFTER_FREE],
     make: () =>
       rcuTreeTarget(
@@ -129,6 +135,7 @@ export const RECLAMATION_MUTANTS: readonly Mutant[] = [
     name: 'srcu-one-wait',
     change: 'before the flip nobody waits for readers who came late',
     model: 'sc',
+    depth: 3,
     oracles: [USE_AFTER_FREE, TORN_READ],
     make: () => srcuTarget({ ...srcuSteps, *waitForLate() {} }, 'M55 srcu-one-wait'),
   },
@@ -137,6 +144,7 @@ export const RECLAMATION_MUTANTS: readonly Mutant[] = [
     name: 'srcu-enter-no-mb',
     change: 'a reader counts itself in by a load and a store, with no barrier after',
     model: 'tso',
+    depth: 2,
     oracles: [USE_AFTER_FREE, TORN_READ],
     make: () =>
       srcuTarget(
@@ -158,6 +166,7 @@ export const RECLAMATION_MUTANTS: readonly Mutant[] = [
     name: 'pte-lock-no-recheck',
     change: 'the pmd is not looked at again under the lock of the table',
     model: 'sc',
+    depth: 2,
     oracles: [TORN_READ, LOST_UPDATE],
     make: () =>
       pteLockTarget(
@@ -175,6 +184,7 @@ export const RECLAMATION_MUTANTS: readonly Mutant[] = [
     name: 'pte-lock-freed-at-once',
     change: 'a table is freed, with its lock, when it is out of the tree',
     model: 'sc',
+    depth: 2,
     oracles: [USE_AFTER_FREE, SHORT_GRACE_PERIOD],
     make: () =>
       pteLockTarget(

@@ -2,7 +2,8 @@
 
 import type { MutantScore } from './score.ts';
 
-const HEAD = ['id', 'mutant', 'model', 'verdict', 'strategy', 'oracle', 'schedules', 'seconds'];
+const WORDS = ['id', 'mutant', 'model', 'verdict', 'strategy', 'oracle'];
+const HEAD = [...WORDS, 'schedules', 'd', 'switches', 'preempted', 'seconds'];
 
 export function asJson(scores: readonly MutantScore[], seconds: number): string {
   return JSON.stringify({ seconds, classes: classesOf(scores), mutants: scores }, null, 2);
@@ -14,7 +15,7 @@ export function asText(scores: readonly MutantScore[], seconds: number): string 
   const lines = rows.map((row) =>
     row
       .map((cell, column) =>
-        column < 6 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
+        column < WORDS.length ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
       )
       .join('  ')
       .trimEnd(),
@@ -36,6 +37,10 @@ export function asMarkdown(scores: readonly MutantScore[]): string {
     'controls (C), must not be found under sc and tso. Those of performance must not either; they',
     'are found by a figure of the virtual engine, with each seed (schedules: seeds).',
     '',
+    'd: depth of the mistake, an estimate; none for starvation. Switches: of the short schedule',
+    'that `numalab stress mutant=ID` prints; preempted: those away from a CPU that could have gone',
+    'on, and stores that left their buffer late: d + 2 at most.',
+    '',
     `| ${head.join(' | ')} |`,
     `|${head.map(() => '---').join('|')}|`,
     ...rows,
@@ -50,11 +55,15 @@ export function asMarkdown(scores: readonly MutantScore[]): string {
 }
 
 function cellsOf(score: MutantScore): string[] {
-  const { id, name, model, verdict, kills, schedules } = score;
+  const { id, name, model, verdict, kills, schedules, short } = score;
   const best = kills[0];
   const count = best === undefined ? `${schedules} silent` : `${best.schedules}`;
   const missing = verdict === 'not run' ? '' : count;
-  return [id, name, model, verdict, best?.strategy ?? '', best?.oracle ?? '', missing];
+  const figures =
+    short === undefined
+      ? ['', '', '']
+      : [short.depth ?? '-', short.switches, short.preemptions + short.lateStores].map(String);
+  return [id, name, model, verdict, best?.strategy ?? '', best?.oracle ?? '', missing, ...figures];
 }
 
 interface ClassCount {

@@ -36,9 +36,22 @@ export interface MutantScore {
   /** What an oracle said that was not expected to. */
   readonly said: string;
   readonly schedules: number;
+  /** Of the short schedule that `numalab stress mutant=ID` prints; absent: nothing fails. */
+  readonly short?: ShortSchedule;
   readonly seconds: number;
   /** As it should be. */
   readonly right: boolean;
+}
+
+export interface ShortSchedule {
+  /** Of the mistake; null: none is claimed. */
+  readonly depth: number | null;
+  readonly switches: number;
+  readonly preemptions: number;
+  readonly lateStores: number;
+  readonly trials: number;
+  readonly milliseconds: number;
+  readonly replay: string;
 }
 
 const SEEDS = 3;

@@ -24,6 +24,7 @@ export const SEQUENCE_MUTANTS: readonly Mutant[] = [
       name: 'seqlock-no-odd-check',
       change: 'a reader accepts an odd sequence to start with',
       model: 'sc',
+      depth: 2,
       oracles: [TORN_READ],
     },
     {
@@ -47,6 +48,7 @@ export const SEQUENCE_MUTANTS: readonly Mutant[] = [
     name: 'rcu-short-gp',
     change: 'grace periods leave the last CPU out',
     model: 'sc',
+    depth: 2,
     oracles: [SHORT_GRACE_PERIOD, USE_AFTER_FREE],
     make: () =>
       rcuTarget({ ...rcuTargetSteps, watched: (cpus) => cpus.slice(0, -1) }, 'M42 rcu-short-gp'),

@@ -31,6 +31,7 @@ export const SLEEPING_LOCK_MUTANTS: readonly Mutant[] = [
     name: 'dekker-nofence',
     change: "no barrier between raising the own flag and reading the other's",
     model: 'tso',
+    depth: 2,
     oracles: [EXCLUSION, LOST_UPDATE],
     parts: ['write'],
     size: { cpus: 2, operations: 2 },
@@ -41,6 +42,7 @@ export const SLEEPING_LOCK_MUTANTS: readonly Mutant[] = [
     name: 'mutex-check-then-sleep',
     change: 'a waiter goes to sleep without looking once more when it is on the list',
     model: 'sc',
+    depth: 2,
     oracles: [LOST_WAKE_UP, DEADLOCK],
     parts: ['write'],
     make: () =>
@@ -58,6 +60,7 @@ export const SLEEPING_LOCK_MUTANTS: readonly Mutant[] = [
     name: 'mutex-wake-before-release',
     change: 'the waiter is woken before the owner word is cleared',
     model: 'sc',
+    depth: 2,
     oracles: [LOST_WAKE_UP, DEADLOCK],
     parts: ['write'],
     make: () =>
@@ -75,6 +78,7 @@ export const SLEEPING_LOCK_MUTANTS: readonly Mutant[] = [
     name: 'futex-no-expected',
     change: 'a waiter sleeps whatever the word says by now',
     model: 'sc',
+    depth: 2,
     oracles: [LOST_WAKE_UP, DEADLOCK],
     parts: ['write'],
     make: () =>
@@ -118,6 +122,7 @@ export const SLEEPING_LOCK_MUTANTS: readonly Mutant[] = [
     name: 'wait-queue-no-look',
     change: 'a waiter looks at its condition before it is queued, and not after',
     model: 'sc',
+    depth: 2,
     oracles: [LOST_WAKE_UP, DEADLOCK],
     make: () =>
       waitQueueTarget(
@@ -141,6 +146,7 @@ export const SLEEPING_LOCK_MUTANTS: readonly Mutant[] = [
     name: 'wait-queue-no-mb',
     change: 'a waker looks for waiters with no barrier after it has changed the condition',
     model: 'tso',
+    depth: 2,
     oracles: [LOST_WAKE_UP, DEADLOCK],
     make: () =>
       waitQueueTarget({ ...waitQueueSteps, wakeFence: () => true }, 'M52 wait-queue-no-mb'),

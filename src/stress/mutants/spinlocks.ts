@@ -20,6 +20,7 @@ export const SPINLOCK_MUTANTS: readonly Mutant[] = [
     name: 'tas-load-store',
     change: 'the lock is taken by a load and a store',
     model: 'sc',
+    depth: 2,
     oracles: [EXCLUSION, LOST_UPDATE],
     make: () =>
       makeTestAndSetLock({
@@ -37,6 +38,7 @@ export const SPINLOCK_MUTANTS: readonly Mutant[] = [
     name: 'lock-busted',
     change: 'the lock is taken whatever its word says',
     model: 'sc',
+    depth: 1,
     oracles: [EXCLUSION, LOST_UPDATE],
     make: () =>
       makeTestAndSetLock({
@@ -80,6 +82,7 @@ export const SPINLOCK_MUTANTS: readonly Mutant[] = [
     name: 'ticket-nonatomic',
     change: 'the ticket is taken by a load and a store',
     model: 'sc',
+    depth: 2,
     oracles: [EXCLUSION, LOST_UPDATE, DEADLOCK],
     make: () =>
       makeTicketLock({
@@ -97,6 +100,7 @@ export const SPINLOCK_MUTANTS: readonly Mutant[] = [
     name: 'ticket-wrap',
     change: 'the ticket being served wraps at 8 bits, the next one at 16; started near the wrap',
     model: 'sc',
+    depth: 1,
     oracles: [DEADLOCK],
     make: () => ({
       ...makeTicketLock({
@@ -115,6 +119,7 @@ export const SPINLOCK_MUTANTS: readonly Mutant[] = [
     name: 'ticket-trylock-inc',
     change: 'trylock takes a ticket whatever the word says, and leaves it when it is not served',
     model: 'sc',
+    depth: 2,
     oracles: [DEADLOCK],
     parts: ['write', 'try'],
     size: { cpus: 2, operations: 2 },

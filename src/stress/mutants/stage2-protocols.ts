@@ -20,6 +20,7 @@ export const STAGE2_PROTOCOL_MUTANTS: readonly Mutant[] = [
     name: 'vmid-reuse',
     change: 'VMIDs are used again after a rollover without invalidating what they named',
     model: 'sc',
+    depth: 2,
     oracles: [STALE_TLB],
     make: () => vmidTarget({ rolloverFlushes: () => false }, 'P08 vmid-reuse'),
   },
@@ -28,6 +29,7 @@ export const STAGE2_PROTOCOL_MUTANTS: readonly Mutant[] = [
     name: 'notifier-retry-omitted',
     change: 'a fault maps the page that it looked up, whatever was invalidated since',
     model: 'sc',
+    depth: 2,
     oracles: [STALE_TLB],
     make: () =>
       notifierTarget({
@@ -41,6 +43,7 @@ export const STAGE2_PROTOCOL_MUTANTS: readonly Mutant[] = [
     name: 'fast-fault-aba',
     change: 'a write is allowed without a lock outside of read-side sections',
     model: 'sc',
+    depth: 2,
     oracles: [DIRTY_LOG, USE_AFTER_FREE],
     make: () =>
       dirtyReuseTarget(
@@ -60,6 +63,7 @@ export const STAGE2_PROTOCOL_MUTANTS: readonly Mutant[] = [
     name: 'nonatomic-clear-ad',
     change: 'the access flag is cleared by a plain store of what was read',
     model: 'sc',
+    depth: 2,
     oracles: [DIRTY_LOG],
     make: () =>
       dirtyHardwareTarget(
@@ -78,6 +82,7 @@ export const STAGE2_PROTOCOL_MUTANTS: readonly Mutant[] = [
     name: 'notifier-seq-after-unlock',
     change: 'the invalidate sequence is read after the lock of the VMA is dropped',
     model: 'sc',
+    depth: 2,
     oracles: [STALE_TLB],
     make: () =>
       notifierTarget({

@@ -7,13 +7,10 @@
 
 import { describe, expect, it } from 'vitest';
 import { type Execution, StepKind } from '../../../src/engine/explore/execution.ts';
+import type { Laboratory } from '../../../src/stress/cut-schedule.ts';
 import { Guide, type Plan, planOf } from '../../../src/stress/guide.ts';
-import {
-  costOf,
-  type FailedSchedule,
-  type Laboratory,
-  minimise,
-} from '../../../src/stress/minimise.ts';
+import { minimise } from '../../../src/stress/minimise.ts';
+import { costOf, type FailedSchedule, PreemptionNotes } from '../../../src/stress/schedule-cost.ts';
 import type { StressSize } from '../../../src/stress/target.ts';
 
 const SIGNATURE = 'lost-update@count';
@@ -64,7 +61,7 @@ class Toy implements Execution {
 
 function runPlan(size: StressSize, plan: Plan): FailedSchedule | null {
   const toy = new Toy(size);
-  const guide = new Guide(plan);
+  const guide = new PreemptionNotes(new Guide(plan));
   const agents: number[] = [];
   guide.begin(0, toy);
   while (toy.enabledCount > 0) {
@@ -74,10 +71,16 @@ function runPlan(size: StressSize, plan: Plan): FailedSchedule | null {
     agents.push(agent);
   }
   if (toy.count === size.cpus * size.operations) return null;
-  return { size, agents, values: [], undrained: 0, signature: SIGNATURE };
+  const preemptions = guide.within(agents.length);
+  return { size, agents, values: [], preemptions, undrained: 0, signature: SIGNATURE };
 }
 
-const LABORATORY: Laboratory = { run: runPlan, search: () => null, expired: () => false };
+const LABORATORY: Laboratory = {
+  run: runPlan,
+  search: () => null,
+  another: () => null,
+  expired: () => false,
+};
 
 function failing(size: StressSize, agents: readonly number[]): FailedSchedule {
   return runPlan(size, planOf(agents, [], size.cpus))!;
@@ -124,14 +127,43 @@ describe('the minimiser', () => {
     expect(short.isFixpoint).toBe(false);
     expect(short.failure.agents).toEqual(start.agents);
   });
+
+  it('comes out the same each time, however many trials it has', () => {
+    const size = { cpus: 4, operations: 2 };
+    const start = failing(
+      size,
+      Array.from({ length: 16 }, (_, step) => (step * 5) % 4),
+    );
+    const within = (trials: number): readonly number[] => {
+      let left = trials;
+      const run = (...words: Parameters<Laboratory['run']>): FailedSchedule | null => {
+        left--;
+        return runPlan(...words);
+      };
+      const laboratory = { ...LABORATORY, run, expired: () => left <= 0 };
+      const { failure } = minimise(start, { cpus: 2, operations: 1 }, laboratory);
+      return Array.from(failure.agents);
+    };
+    for (const trials of [1, 5, 20, 1000]) expect(within(trials)).toEqual(within(trials));
+    expect(within(1000)).toEqual([0, 1, 1, 0]);
+  });
 });
 
 describe('the cost', () => {
+  it('counts a switch as a preemption if the CPU left could have gone on', () => {
+    const size = { cpus: 2, operations: 1 };
+    const ended = failing(size, [0, 1, 1, 0]);
+    expect(costOf(ended)).toMatchObject({ switches: 2, preemptions: 1 });
+    const twice = failing(size, [0, 1, 0, 1]);
+    expect(costOf(twice)).toMatchObject({ switches: 3, preemptions: 2 });
+  });
+
   it('counts changes of the CPU at work and stores that leave late', () => {
     const schedule = (agents: readonly number[]): FailedSchedule => ({
       size: { cpus: 2, operations: 1 },
       agents,
       values: [],
+      preemptions: 0,
       undrained: 0,
       signature: '',
     });
