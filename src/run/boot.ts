@@ -12,10 +12,14 @@ import { formatBytes, KIB, MIB } from '../base/units.ts';
 import { PER_CPU_BYTES } from '../cpu/per-cpu.ts';
 import type { TranslationSetup } from '../engine/virtual/spec.ts';
 import { bootSmp, smpBytes } from '../kernel/smp/call-function.ts';
+import { bootKernelText, finishKernelText, kernelTextBytes } from '../kernel/text/boot.ts';
+import type { KernelTextImage } from '../kernel/text/image.ts';
+import { resolveTextOptions } from '../kernel/text/options.ts';
 import type { Machine } from '../machine/machine.ts';
 import { BootMemory, type NamedMemory } from '../memory/boot.ts';
 import { toLinear } from '../memory/physical-address.ts';
 import { PhysicalMemory, type PhysicalMemoryBuffers } from '../memory/physical-memory.ts';
+import { makeQueuedSpinlock } from '../sync/qspinlock.ts';
 import { createCpuRoots, createLinearMap, type KernelMap } from '../translation/boot-tables.ts';
 import { GRANULE_4K } from '../translation/granule.ts';
 
@@ -41,7 +45,9 @@ export function backedBytesPerNode(workload: Workload, context: WorkloadContext)
   const perCpu = machine.cpuCount * (PER_CPU_BYTES + 8 * KIB);
   const linearMap = LINEAR_MAP_BYTES + machine.nodeCount * 16 * KIB;
   const smp = callsFunctions(workload) ? smpBytes(context.placement.cpus.length) : 0;
-  const bytes = workload.backedBytes(context) + perCpu + linearMap + smp;
+  const hasText = workload.kernelOptions.includes('text');
+  const text = hasText ? kernelTextBytes(resolveTextOptions(context.parameters)) : 0;
+  const bytes = workload.backedBytes(context) + perCpu + linearMap + smp + text;
   const rounded = Math.ceil(bytes / MIB) * MIB;
   const smallest = smallestNode(machine);
   if (rounded > Math.min(2 ** 32 - MIB, smallest)) {
@@ -77,7 +83,9 @@ export function bootSeed(workload: Workload, context: WorkloadContext): BootedMa
     roots: Array.from(machine.nodeOfCpu, () => kernel.root),
   };
   const smp = callsFunctions(workload) ? bootSmp(boot, context.placement.cpus) : null;
-  const image = workload.boot(boot, context, { map, userRoots, smp, text: null });
+  const text = bootText(boot, workload, context, map);
+  const image = workload.boot(boot, context, { map, userRoots, smp, text });
+  if (text !== null) finishKernelText(boot, text);
   const guest = workload.guestTranslation?.(context);
   return {
     memory: buffers,
@@ -94,6 +102,17 @@ export function bootSeed(workload: Workload, context: WorkloadContext): BootedMa
       ipaBits: guest?.ipaBits ?? IPA_BITS,
     },
   };
+}
+
+function bootText(
+  boot: BootMemory,
+  workload: Workload,
+  { parameters, seed }: WorkloadContext,
+  map: KernelMap,
+): KernelTextImage | null {
+  if (!workload.kernelOptions.includes('text')) return null;
+  const options = resolveTextOptions(parameters);
+  return bootKernelText(boot, { map, options, seed, lock: makeQueuedSpinlock() });
 }
 
 /** Do CPUs run functions on each other (kick_all_cpus_sync, flushes by IPI)? */

@@ -5,6 +5,7 @@
  */
 
 import { StallError } from '../../src/base/errors.ts';
+import type { Parameters } from '../../src/base/parameters.ts';
 import type { Cpu, Program } from '../../src/cpu/cpu.ts';
 import { createEngineBuffers } from '../../src/engine/virtual/engine-buffers.ts';
 import { runWorker } from '../../src/engine/virtual/run-worker.ts';
@@ -25,6 +26,9 @@ export interface KernelTest<Image> {
   readonly backedBytes: number;
   readonly seed?: number;
   readonly streams?: readonly string[];
+  /** Families of kernel options; default: execmem. */
+  readonly kernelOptions?: Workload['kernelOptions'];
+  readonly parameters?: Parameters;
   boot(boot: BootMemory, kernel: BootedKernel): Image;
   program(cpu: Cpu, image: Image): Program | null;
 }
@@ -41,12 +45,12 @@ export function runKernelTest<Image>(test: KernelTest<Image>): KernelOutcome<Ima
   const { machine, cpus, seed = 1 } = test;
   const workload: Partial<Workload> = {
     name: 'kernel-test',
-    kernelOptions: ['execmem'],
+    kernelOptions: test.kernelOptions ?? ['execmem'],
     backedBytes: () => test.backedBytes,
     boot: (boot, _context, kernel) => test.boot(boot, kernel),
   };
   const placement = { cpus, memoryPolicy: 'first-touch', bindNode: 0 } as const;
-  const context = { machine, placement, parameters: {}, seed };
+  const context = { machine, placement, parameters: test.parameters ?? {}, seed };
   const booted = bootSeed(workload as Workload, context);
   const debug = { witness: true, shuffle: 0, translations: true, repeats: true };
   const spec: EngineSpec = {

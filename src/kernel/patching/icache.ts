@@ -31,7 +31,7 @@ export function* cleanInvalidateToPou(
   const end = (lo >>> 0) + bytes;
   if (!idc) {
     for (let at = first; at < end; at += LINE_BYTES) {
-      while (!cpu.cleanInvalidateLine((hi + Math.floor(at / TWO_32)) | 0, at | 0)) yield;
+      while (!cpu.cleanLineToPou((hi + Math.floor(at / TWO_32)) | 0, at | 0)) yield;
     }
   }
   while (!cpu.dsb(Scope.InnerShareable)) yield;

@@ -5,6 +5,7 @@
 
 import { UserError } from '../../base/errors.ts';
 import type { Parameter, Parameters } from '../../base/parameters.ts';
+import { parseSize } from '../../base/parse-quantity.ts';
 import type { Machine } from '../../machine/machine.ts';
 import type { KernelFamily, Runs } from '../family.ts';
 
@@ -19,9 +20,55 @@ export interface TextOptions {
   readonly kpti: boolean;
   readonly kernelPages: '4K' | '16K' | '64K';
   readonly vaBits: number;
+  readonly textBytes: number;
+  readonly hotTextBytes: number;
+  readonly rodataBytes: number;
+  /** Shares, 0 to 1. */
+  readonly hotShare: number;
+  readonly branchiness: number;
 }
 
 const SERIES = 'v2 00/17 (R. King, 2023-07-27)';
+
+/** What the kernel's text is like: no kernel's choice, so free under every version. */
+const SHAPE: readonly Parameter[] = [
+  {
+    name: 'textSize',
+    kind: 'size',
+    default: '4M',
+    minimum: 65536,
+    maximum: 2 ** 27,
+    description: 'bytes of kernel text; a distribution kernel has about 16M',
+  },
+  {
+    name: 'hotText',
+    kind: 'size',
+    default: '1M',
+    minimum: 4096,
+    maximum: 2 ** 27,
+    description: 'bytes of it that are hot',
+  },
+  {
+    name: 'rodataSize',
+    kind: 'size',
+    default: '1M',
+    minimum: 0,
+    maximum: 2 ** 26,
+    description: 'bytes of read-only data, which are copied with the text',
+  },
+  {
+    name: 'hotShare',
+    kind: 'percent',
+    default: '90',
+    description: 'calls that stay in hot text',
+  },
+  {
+    name: 'branchiness',
+    kind: 'percent',
+    default: '50',
+    description: 'conditional branches that are taken',
+  },
+];
 
 export const TEXT_PARAMETERS: readonly Parameter[] = [
   {
@@ -97,6 +144,7 @@ export const TEXT_PARAMETERS: readonly Parameter[] = [
       52: 'CONFIG_ARM64_VA_BITS_52 (LPA2)',
     },
   },
+  ...SHAPE,
 ];
 
 const ONE_COPY: Runs = { text: ['shared'], protectCopies: ['off'] };
@@ -123,6 +171,8 @@ export function resolveTextOptions(parameters: Parameters): TextOptions {
     return TEXT_PARAMETERS.find((parameter) => parameter.name === name)!.default;
   };
   const flag = (name: string): boolean => ['true', 'on'].includes(text(name));
+  const size = (name: string): number =>
+    parseSize(name, text(name), { minimum: 0, maximum: 2 ** 40 });
   return {
     text: text('text') as TextOptions['text'],
     ktext: flag('ktext'),
@@ -131,11 +181,38 @@ export function resolveTextOptions(parameters: Parameters): TextOptions {
     kpti: flag('kpti'),
     kernelPages: text('kernelPages') as TextOptions['kernelPages'],
     vaBits: Number(text('vaBits')),
+    textBytes: size('textSize'),
+    hotTextBytes: size('hotText'),
+    rodataBytes: size('rodataSize'),
+    hotShare: Number(text('hotShare')) / 100,
+    branchiness: Number(text('branchiness')) / 100,
   };
 }
 
 /** Refuses what cannot be, in the kernel's own words where it has some. */
 export function checkTextOptions(options: TextOptions, machine: Machine): void {
+  if (options.hotTextBytes > options.textBytes) {
+    throw new UserError('hotText is larger than textSize; hot text is a part of the text');
+  }
+  if (options.text === 'replicated' && options.kernelPages === '16K' && options.vaBits === 48) {
+    throw new UserError(
+      'text=replicated: "Kernel L0 index cannot share with the modules or vmalloc L0 index: ' +
+        'disabling ktext replication", as with 16K pages and four levels one entry of the root ' +
+        'spans 128T; use kernelPages=4K or 64K',
+    );
+  }
+  if (options.text === 'replicated' && options.vaBits === 52) {
+    throw new UserError(
+      'text=replicated: with LPA2 the root is at level -1, which the series does not know; ' +
+        'use vaBits=48',
+    );
+  }
+  if (options.kernelPages !== '4K' || options.vaBits !== 48) {
+    throw new UserError(
+      `kernelPages=${options.kernelPages} vaBits=${options.vaBits}: the emulated host maps itself ` +
+        'with 4K pages and 48 bits; leave both out',
+    );
+  }
   if (options.text !== 'shared' && machine.architecture === 'x86') {
     throw new UserError(
       `text=${options.text}: ${machine.name} is x86, and both designs are about TTBR1 and ` +
