@@ -141,7 +141,8 @@ export class BbmAutomaton {
     for (const [key, entry] of this.#broken) {
       if (entry.page === page) this.#broken.delete(key);
       else if (entry.isTable && pageNumber(entry.hi, entry.lo) === page && !isClean(entry)) {
-        const text = `${what} a table page after ${whatIsMissing(entry)} for the entry that led there`;
+        const missing = whatIsMissing(entry);
+        const text = `${what} a table page after ${missing} for the entry that led there`;
         this.#options.fail(cpu, text, hi, lo);
       }
     }

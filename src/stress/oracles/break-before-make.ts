@@ -6,8 +6,8 @@
  * hardware walk. Roots are learnt from the root registers; owners of trees from TableRoot events.
  */
 
-import { addressKey } from '../../checkers/violation.ts';
 import { EventKind, Regime, Register } from '../../cpu/operations.ts';
+import type { TlbiOperation, Translated } from '../../engine/explore/observer.ts';
 import { BbmAutomaton } from './bbm-automaton.ts';
 import type { OracleContext, OracleFacts, StressOracle } from './oracle.ts';
 import { pageNumber, TableTrees } from './table-trees.ts';
@@ -28,91 +28,104 @@ export function makeBreakBeforeMake(
   context: OracleContext,
   word: (hi: number, lo: number) => number,
 ): StressOracle {
-  const trees = new TableTrees(word);
-  const rules = new TreeRules();
-  const tables = new Set<number>();
+  return new BreakBeforeMake(context, word);
+}
+
+class BreakBeforeMake implements StressOracle {
+  readonly name = BREAK_BEFORE_MAKE;
+  readonly #context: OracleContext;
+  readonly #word: (hi: number, lo: number) => number;
+  readonly #trees: TableTrees;
+  readonly #automaton: BbmAutomaton;
+  readonly #rules = new TreeRules();
+  /** Pages that are tables. */
+  readonly #tables = new Set<number>();
   /** By CPU: page of the stage-2 root that it has. */
-  const roots = new Int32Array(context.cpuCount).fill(-1);
+  readonly #roots: Int32Array;
 
-  const fail = (cpu: number, text: string, hi: number, lo: number, other?: number): void => {
-    const cpus = other === undefined || other === cpu ? [cpu] : [cpu, other];
-    context.fail({ oracle: BREAK_BEFORE_MAKE, cpus, text, hi, lo });
-  };
-  const automaton = new BbmAutomaton(trees, {
-    stores: 'visible',
-    sizesMayDiffer: context.sizesMayDiffer ?? false,
-    word,
-    fail,
-  });
+  constructor(context: OracleContext, word: (hi: number, lo: number) => number) {
+    this.#context = context;
+    this.#word = word;
+    this.#trees = new TableTrees(word);
+    this.#automaton = new BbmAutomaton(this.#trees, {
+      stores: 'visible',
+      sizesMayDiffer: context.sizesMayDiffer ?? false,
+      word,
+      fail: (cpu, text, hi, lo) => this.#fail([cpu], text, hi, lo),
+    });
+    this.#roots = new Int32Array(context.cpuCount).fill(-1);
+  }
 
-  return {
-    name: BREAK_BEFORE_MAKE,
-    begin() {
-      tables.clear();
-      roots.fill(-1);
-      trees.begin();
-      automaton.begin();
-      rules.begin();
-    },
-    event(cpu, kind, hi, lo) {
-      switch (kind) {
-        case EventKind.TablePageAllocated:
-          tables.add(pageNumber(hi, lo));
-          if (automaton.waits) {
-            automaton.pageChangesHands(cpu, pageNumber(hi, lo), 'is given', hi & 0xffff, lo);
-          }
-          break;
-        case EventKind.TablePageFreed:
-          tables.delete(pageNumber(hi, lo));
-          if (automaton.waits) {
-            automaton.pageChangesHands(cpu, pageNumber(hi, lo), 'frees', hi & 0xffff, lo);
-          }
-          break;
-        case EventKind.TableRoot:
-          rules.tell(pageNumber(hi, lo), { owner: hi >>> 16 });
-          trees.add(pageNumber(hi, lo), 2, lo & 0xfff);
-          break;
-        case EventKind.LockAcquired:
-        case EventKind.ReadLockAcquired:
-          if (rules.knows) rules.locked(cpu, addressKey(hi, lo));
-          break;
-        case EventKind.LockReleased:
-        case EventKind.ReadLockReleased:
-          if (rules.knows) rules.unlocked(cpu, addressKey(hi, lo));
-          break;
-        default:
-      }
-    },
-    setRoot(cpu, register, hi, lo) {
-      if (register !== Register.Vttbr) return;
-      const page = pageNumber(hi, lo);
-      roots[cpu] = page;
-      trees.add(page, 2, STAGE2_START_LEVEL);
-    },
-    walkRead(_cpu, hi, lo) {
-      tables.add(pageNumber(hi, lo));
-    },
-    wrote(cpu, hi, lo, bytes, oldLo, oldHi) {
-      if (bytes !== 8 || tables.size === 0) return;
-      if (!tables.has(pageNumber(hi, lo))) return;
-      automaton.store(cpu, hi, lo, oldHi, oldLo, word(hi, lo + 4), word(hi, lo));
-    },
-    tlbi(operation) {
-      automaton.tlbi(operation);
-      if (rules.knows) rules.tlbi(operation);
-    },
-    dsb(cpu) {
-      if (automaton.waits) automaton.dsb(cpu);
-      if (rules.knows) rules.dsb(cpu);
-    },
-    translated({ cpu, regime, context: tags, paHi, paLo }) {
-      const root = roots[cpu]!;
-      if (regime !== Regime.Guest || root < 0) return;
-      const vmid = tags >>> 16;
-      automaton.used(root, vmid);
-      const other = rules.used(cpu, root, vmid);
-      if (other === null) return;
-      fail(cpu, 'uses a VMID that translations of another VM may have', paHi, paLo, other);
-    },
-  };
+  begin(): void {
+    this.#tables.clear();
+    this.#roots.fill(-1);
+    this.#trees.begin();
+    this.#automaton.begin();
+    this.#rules.begin();
+  }
+
+  event(cpu: number, kind: number, hi: number, lo: number): void {
+    switch (kind) {
+      case EventKind.TablePageAllocated:
+        this.#tables.add(pageNumber(hi, lo));
+        this.#changesHands(cpu, 'is given', hi, lo);
+        break;
+      case EventKind.TablePageFreed:
+        this.#tables.delete(pageNumber(hi, lo));
+        this.#changesHands(cpu, 'frees', hi, lo);
+        break;
+      case EventKind.TableRoot:
+        this.#rules.tell(pageNumber(hi, lo), { owner: hi >>> 16 });
+        this.#trees.add(pageNumber(hi, lo), 2, lo & 0xfff);
+        break;
+      default:
+    }
+  }
+
+  #changesHands(cpu: number, what: string, hi: number, lo: number): void {
+    if (!this.#automaton.waits) return;
+    this.#automaton.pageChangesHands(cpu, pageNumber(hi, lo), what, hi & 0xffff, lo);
+  }
+
+  setRoot(cpu: number, register: number, hi: number, lo: number): void {
+    if (register !== Register.Vttbr) return;
+    const page = pageNumber(hi, lo);
+    this.#roots[cpu] = page;
+    this.#trees.add(page, 2, STAGE2_START_LEVEL);
+  }
+
+  walkRead(_cpu: number, hi: number, lo: number): void {
+    this.#tables.add(pageNumber(hi, lo));
+  }
+
+  wrote(cpu: number, hi: number, lo: number, bytes: number, oldLo: number, oldHi: number): void {
+    if (bytes !== 8 || !this.#tables.has(pageNumber(hi, lo))) return;
+    const newHi = this.#word(hi, lo + 4);
+    this.#automaton.store(cpu, hi, lo, oldHi, oldLo, newHi, this.#word(hi, lo));
+  }
+
+  tlbi(operation: TlbiOperation): void {
+    this.#automaton.tlbi(operation);
+    if (this.#rules.knows) this.#rules.tlbi(operation);
+  }
+
+  dsb(cpu: number): void {
+    if (this.#automaton.waits) this.#automaton.dsb(cpu);
+    if (this.#rules.knows) this.#rules.dsb(cpu);
+  }
+
+  translated({ cpu, regime, context, paHi, paLo }: Translated): void {
+    const root = this.#roots[cpu]!;
+    if (regime !== Regime.Guest || root < 0) return;
+    const vmid = context >>> 16;
+    this.#automaton.used(root, vmid);
+    const other = this.#rules.used(cpu, root, vmid);
+    if (other === null) return;
+    const cpus = other === cpu ? [cpu] : [cpu, other];
+    this.#fail(cpus, 'uses a VMID that translations of another VM may have', paHi, paLo);
+  }
+
+  #fail(cpus: readonly number[], text: string, hi: number, lo: number): void {
+    this.#context.fail({ oracle: BREAK_BEFORE_MAKE, cpus, text, hi, lo });
+  }
 }

@@ -1,7 +1,7 @@
 /**
  * Deadlock: nobody can go on, and the waits form a circle or end at a word that nobody will write.
- * Found by the engines themselves: src/engine/explore/deadlock.ts names the circle, the host engine's
- * watchdog what each CPU did last. This file is its name and what is said of it.
+ * Found by the engines themselves: src/engine/explore/deadlock.ts names the circle, the watchdog of
+ * the host engine what each CPU did last. This file is its name and what is said of it.
  */
 
 import type { OracleFacts } from './oracle.ts';

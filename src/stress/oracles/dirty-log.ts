@@ -11,6 +11,7 @@
  */
 
 import { EventKind, Regime } from '../../cpu/operations.ts';
+import type { Translated } from '../../engine/explore/observer.ts';
 import type { Address } from '../../memory/physical-address.ts';
 import type { Memory, Reporter } from '../target.ts';
 import type { OracleContext, OracleFacts, StressOracle } from './oracle.ts';
@@ -54,105 +55,121 @@ export function makeDirtyLog(
   context: OracleContext,
   word: (hi: number, lo: number) => number,
 ): StressOracle {
-  const bitmaps: Bitmap[] = [];
-  const told: { hi: number; lo: number }[] = [];
-  const pages = new Map<number, Page>();
-  /** By CPU and address of a word of a bitmap: what it read there last. */
-  const readings = new Map<number, number>();
-  /** By CPU: pages that it has protected and not flushed. */
-  const pending: number[][] = Array.from({ length: context.cpuCount }, () => []);
-  let now = 0;
+  return new DirtyLog(context, word);
+}
 
-  const at = (number: number): Page => {
-    let page = pages.get(number);
+class DirtyLog implements StressOracle {
+  readonly name = DIRTY_LOG;
+  readonly #context: OracleContext;
+  readonly #word: (hi: number, lo: number) => number;
+  readonly #bitmaps: Bitmap[] = [];
+  /** By CPU: the bitmap whose pages it tells next. */
+  readonly #told: { hi: number; lo: number }[] = [];
+  readonly #pages = new Map<number, Page>();
+  /** By CPU and address of a word of a bitmap: what it read there last. */
+  readonly #readings = new Map<number, number>();
+  /** By CPU: pages that it has protected and not flushed. */
+  readonly #pending: number[][];
+  #now = 0;
+
+  constructor(context: OracleContext, word: (hi: number, lo: number) => number) {
+    this.#context = context;
+    this.#word = word;
+    this.#pending = Array.from({ length: context.cpuCount }, () => []);
+  }
+
+  begin(): void {
+    this.#bitmaps.length = this.#now = 0;
+    this.#pages.clear();
+    this.#readings.clear();
+    for (const list of this.#pending) list.length = 0;
+  }
+
+  event(cpu: number, kind: number, hi: number, lo: number): void {
+    const pages = 2 ** ((lo & 0xfff) - 12);
+    switch (kind) {
+      case EventKind.DirtyBitmap:
+        this.#told[cpu] = { hi: hi & 0xffff, lo };
+        break;
+      case EventKind.DirtyBitmapPages:
+        this.#bitmaps.push({ ...this.#told[cpu]!, firstPage: pageNumber(hi, lo), pages });
+        break;
+      case EventKind.PageWriteProtected: {
+        const first = pageNumber(hi, lo);
+        for (let page = first; page < first + pages; page++) this.#pending[cpu]!.push(page);
+        break;
+      }
+      case EventKind.WriteProtectFlushed:
+        for (const page of this.#pending[cpu]!) this.#at(page).flushedAt = this.#now;
+        this.#pending[cpu]!.length = 0;
+        this.#now++;
+        break;
+      default:
+    }
+  }
+
+  translated({ cpu, regime, paHi, paLo, write }: Translated): void {
+    if (!write || regime !== Regime.Guest || this.#bitmaps.length === 0) return;
+    const page = this.#at(pageNumber(paHi, paLo));
+    page.wroteAt = this.#now++;
+    page.cpu = cpu;
+  }
+
+  access(cpu: number, hi: number, lo: number, _bytes: number, writes: boolean): void {
+    if (writes) return;
+    for (const bitmap of this.#bitmaps) {
+      const index = wordOf(bitmap, hi, lo);
+      if (index < 0) continue;
+      const at = bitmap.lo + index * 4;
+      this.#readings.set(readingKey(cpu, at), this.#word(hi, at));
+    }
+  }
+
+  wrote(cpu: number, hi: number, lo: number, _bytes: number, oldLo: number): void {
+    for (const bitmap of this.#bitmaps) {
+      const index = wordOf(bitmap, hi, lo);
+      if (index < 0) continue;
+      this.#cleared(cpu, bitmap, index, oldLo & ~this.#word(hi, bitmap.lo + index * 4));
+    }
+  }
+
+  finish(): void {
+    for (const bitmap of this.#bitmaps) {
+      for (let offset = 0; offset < bitmap.pages; offset++) this.#judge(bitmap, offset);
+    }
+  }
+
+  #judge(bitmap: Bitmap, offset: number): void {
+    const number = bitmap.firstPage + offset;
+    const page = this.#pages.get(number);
+    if (page === undefined || page.flushedAt < 0 || page.wroteAt < page.flushedAt) return;
+    if (page.takenAt > page.wroteAt) return;
+    const bits = this.#word(bitmap.hi, bitmap.lo + (offset >>> 5) * 4);
+    if ((bits & (1 << (offset & 31))) !== 0) return;
+    const text = 'writes, as a guest, to a page that no dirty bitmap names afterwards';
+    const hi = Math.floor(number / 2 ** 20);
+    const lo = (number % 2 ** 20) << 12;
+    this.#context.fail({ oracle: DIRTY_LOG, cpus: [page.cpu], text, hi, lo });
+  }
+
+  #at(number: number): Page {
+    let page = this.#pages.get(number);
     if (page === undefined) {
       page = { cpu: -1, wroteAt: -1, flushedAt: -1, takenAt: -1 };
-      pages.set(number, page);
+      this.#pages.set(number, page);
     }
     return page;
-  };
+  }
 
   /** Bits that were cleared; who has not read them has lost them. */
-  const cleared = (cpu: number, bitmap: Bitmap, index: number, lost: number): void => {
-    const bits = lost & (readings.get(readingKey(cpu, bitmap.lo + index * 4)) ?? 0);
-    const { firstPage, pages: count } = bitmap;
+  #cleared(cpu: number, bitmap: Bitmap, index: number, lost: number): void {
+    const bits = lost & (this.#readings.get(readingKey(cpu, bitmap.lo + index * 4)) ?? 0);
     for (let bit = 0; bit < 32; bit++) {
       const offset = index * 32 + bit;
-      if ((bits & (1 << bit)) !== 0 && offset < count) at(firstPage + offset).takenAt = now++;
+      if ((bits & (1 << bit)) === 0 || offset >= bitmap.pages) continue;
+      this.#at(bitmap.firstPage + offset).takenAt = this.#now++;
     }
-  };
-
-  return {
-    name: DIRTY_LOG,
-    begin() {
-      bitmaps.length = now = 0;
-      pages.clear();
-      readings.clear();
-      for (const list of pending) list.length = 0;
-    },
-    event(cpu, kind, hi, lo) {
-      switch (kind) {
-        case EventKind.DirtyBitmap:
-          told[cpu] = { hi: hi & 0xffff, lo };
-          break;
-        case EventKind.DirtyBitmapPages: {
-          const count = 2 ** ((lo & 0xfff) - 12);
-          bitmaps.push({ ...told[cpu]!, firstPage: pageNumber(hi, lo), pages: count });
-          break;
-        }
-        case EventKind.PageWriteProtected: {
-          const first = pageNumber(hi, lo);
-          const count = 2 ** ((lo & 0xfff) - 12);
-          for (let page = first; page < first + count; page++) pending[cpu]!.push(page);
-          break;
-        }
-        case EventKind.WriteProtectFlushed:
-          for (const page of pending[cpu]!) at(page).flushedAt = now;
-          pending[cpu]!.length = 0;
-          now++;
-          break;
-        default:
-      }
-    },
-    translated({ cpu, regime, paHi, paLo, write }) {
-      if (!write || regime !== Regime.Guest || bitmaps.length === 0) return;
-      const page = at(pageNumber(paHi, paLo));
-      page.wroteAt = now++;
-      page.cpu = cpu;
-    },
-    access(cpu, hi, lo, _bytes, writes) {
-      if (writes) return;
-      for (const bitmap of bitmaps) {
-        const index = wordOf(bitmap, hi, lo);
-        if (index < 0) continue;
-        const at = bitmap.lo + index * 4;
-        readings.set(readingKey(cpu, at), word(hi, at));
-      }
-    },
-    wrote(cpu, hi, lo, _bytes, oldLo) {
-      for (const bitmap of bitmaps) {
-        const index = wordOf(bitmap, hi, lo);
-        if (index < 0) continue;
-        cleared(cpu, bitmap, index, oldLo & ~word(hi, bitmap.lo + index * 4));
-      }
-    },
-    finish() {
-      for (const bitmap of bitmaps) {
-        for (let offset = 0; offset < bitmap.pages; offset++) {
-          const number = bitmap.firstPage + offset;
-          const page = pages.get(number);
-          if (page === undefined || page.flushedAt < 0 || page.wroteAt < page.flushedAt) continue;
-          if (page.takenAt > page.wroteAt) continue;
-          const bits = word(bitmap.hi, bitmap.lo + (offset >>> 5) * 4);
-          if ((bits & (1 << (offset & 31))) !== 0) continue;
-          const text = 'writes, as a guest, to a page that no dirty bitmap names afterwards';
-          const lo = (number % 2 ** 20) << 12;
-          const cpus = [page.cpu];
-          context.fail({ oracle: DIRTY_LOG, cpus, text, hi: Math.floor(number / 2 ** 20), lo });
-        }
-      }
-    },
-  };
+  }
 }
 
 // ---- told by targets that have no bitmap --------------------------------------------------------

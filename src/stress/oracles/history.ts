@@ -10,6 +10,7 @@
  */
 
 import { EventKind, Regime } from '../../cpu/operations.ts';
+import type { Translated } from '../../engine/explore/observer.ts';
 import { outputHi, outputLo, PERM_ACCESS_MASK } from '../../translation/descriptors.ts';
 import { GRANULE_4K, LAST_LEVEL, levelShift } from '../../translation/granule.ts';
 import { s2Permissions } from '../../translation/stage2-descriptors.ts';
@@ -60,91 +61,105 @@ interface Root {
 }
 
 export function makeHistory(context: OracleContext): StressOracle {
-  const changes: RangeChange[] = [];
-  const current: (RangeChange | undefined)[] = [];
-  /** By CPU: the page that its accesses as a guest are to, and since when. */
-  const pages = new Float64Array(context.cpuCount).fill(-1);
-  const since = new Float64Array(context.cpuCount);
-  const uses = new Map<number, Use[]>();
-  const roots = new Map<number, Root>();
-  let now = 0;
+  return new History(context);
+}
 
-  const use = (cpu: number, write: boolean, frame: number, refused: Use['refused']): void => {
-    const page = pages[cpu]!;
+class History implements StressOracle {
+  readonly name = HISTORY;
+  readonly #context: OracleContext;
+  readonly #changes: RangeChange[] = [];
+  /** By CPU: the change that it is about. */
+  readonly #current: RangeChange[] = [];
+  /** By CPU: the page that its accesses as a guest are to, and since when. */
+  readonly #pages: Float64Array;
+  readonly #since: Float64Array;
+  readonly #uses = new Map<number, Use[]>();
+  readonly #roots = new Map<number, Root>();
+  #now = 0;
+
+  constructor(context: OracleContext) {
+    this.#context = context;
+    this.#pages = new Float64Array(context.cpuCount).fill(-1);
+    this.#since = new Float64Array(context.cpuCount);
+  }
+
+  begin(): void {
+    this.#changes.length = this.#current.length = this.#now = 0;
+    this.#pages.fill(-1);
+    this.#uses.clear();
+    this.#roots.clear();
+  }
+
+  event(cpu: number, kind: number, hi: number, lo: number): void {
+    switch (kind) {
+      case EventKind.ChangeInvoked:
+        this.#invoked(cpu, hi, lo);
+        break;
+      case EventKind.ChangeOutput:
+        this.#current[cpu]!.firstFrame = pageNumber(hi, lo);
+        this.#current[cpu]!.permissions = lo & 0xfff;
+        break;
+      case EventKind.ChangeReturned:
+        this.#current[cpu]!.returned = this.#now++;
+        this.#current[cpu]!.outcome = lo as Outcome;
+        break;
+      case EventKind.GuestAccess:
+        this.#pages[cpu] = (hi >>> 16) * SPACE + heardPage(hi, lo);
+        this.#since[cpu] = this.#now++;
+        break;
+      case EventKind.GuestRefused: {
+        const refused = (lo & ~REFUSED_WRITE) === Refusal.Missing ? 'missing' : 'denied';
+        this.#use(cpu, (lo & REFUSED_WRITE) !== 0, -1, refused);
+        break;
+      }
+      case EventKind.TableRoot:
+        this.#roots.set(hi >>> 16, { hi: hi & 0xffff, lo: lo & ~0xfff, startLevel: lo & 0xfff });
+        break;
+      default:
+    }
+  }
+
+  translated({ cpu, regime, paHi, paLo, write }: Translated): void {
+    if (regime === Regime.Guest) this.#use(cpu, write, pageNumber(paHi, paLo), 'no');
+  }
+
+  finish(): void {
+    if (this.#changes.length === 0) return;
+    for (const page of pagesOf(this.#changes, this.#uses)) {
+      const root = this.#roots.get(Math.floor(page / SPACE));
+      const final = finalOf(this.#context, root, page % SPACE);
+      judge(this.#context, historyOf(page, this.#changes, this.#uses.get(page) ?? [], final));
+    }
+  }
+
+  #invoked(cpu: number, hi: number, lo: number): void {
+    const { space, kind, firstPage, pages } = heardRange(hi, lo);
+    const begun: RangeChange = {
+      space,
+      kind,
+      firstPage,
+      pages,
+      cpu,
+      invoked: this.#now++,
+      returned: Number.POSITIVE_INFINITY,
+      outcome: Outcome.Done,
+      firstFrame: -1,
+      permissions: 0,
+    };
+    this.#current[cpu] = begun;
+    this.#changes.push(begun);
+  }
+
+  #use(cpu: number, write: boolean, frame: number, refused: Use['refused']): void {
+    const page = this.#pages[cpu]!;
     if (page < 0) return;
     // A walk that finds nothing began before; an access is one step with its translation.
-    const invoked = refused === 'no' ? now : since[cpu]!;
-    let list = uses.get(page);
-    if (list === undefined) uses.set(page, (list = []));
-    list.push({ cpu, invoked, returned: now++, write, frame, refused });
-    since[cpu] = now;
-  };
-
-  return {
-    name: HISTORY,
-    begin() {
-      changes.length = current.length = now = 0;
-      pages.fill(-1);
-      uses.clear();
-      roots.clear();
-    },
-    event(cpu, kind, hi, lo) {
-      switch (kind) {
-        case EventKind.ChangeInvoked: {
-          const { space, kind: change, firstPage, pages: count } = heardRange(hi, lo);
-          const begun: RangeChange = {
-            space,
-            kind: change,
-            firstPage,
-            pages: count,
-            cpu,
-            invoked: now++,
-            returned: Number.POSITIVE_INFINITY,
-            outcome: Outcome.Done,
-            firstFrame: -1,
-            permissions: 0,
-          };
-          current[cpu] = begun;
-          changes.push(begun);
-          break;
-        }
-        case EventKind.ChangeOutput:
-          current[cpu]!.firstFrame = pageNumber(hi, lo);
-          current[cpu]!.permissions = lo & 0xfff;
-          break;
-        case EventKind.ChangeReturned:
-          current[cpu]!.returned = now++;
-          current[cpu]!.outcome = lo as Outcome;
-          break;
-        case EventKind.GuestAccess:
-          pages[cpu] = (hi >>> 16) * SPACE + heardPage(hi, lo);
-          since[cpu] = now++;
-          break;
-        case EventKind.GuestRefused:
-          use(
-            cpu,
-            (lo & REFUSED_WRITE) !== 0,
-            -1,
-            (lo & ~REFUSED_WRITE) === Refusal.Missing ? 'missing' : 'denied',
-          );
-          break;
-        case EventKind.TableRoot:
-          roots.set(hi >>> 16, { hi: hi & 0xffff, lo: lo & ~0xfff, startLevel: lo & 0xfff });
-          break;
-        default:
-      }
-    },
-    translated({ cpu, regime, paHi, paLo, write }) {
-      if (regime === Regime.Guest) use(cpu, write, pageNumber(paHi, paLo), 'no');
-    },
-    finish() {
-      if (changes.length === 0) return;
-      for (const page of pagesOf(changes, uses)) {
-        const final = finalOf(context, roots.get(Math.floor(page / SPACE)), page % SPACE);
-        judge(context, historyOf(page, changes, uses.get(page) ?? [], final));
-      }
-    },
-  };
+    const invoked = refused === 'no' ? this.#now : this.#since[cpu]!;
+    let list = this.#uses.get(page);
+    if (list === undefined) this.#uses.set(page, (list = []));
+    list.push({ cpu, invoked, returned: this.#now++, write, frame, refused });
+    this.#since[cpu] = this.#now;
+  }
 }
 
 /** Pages that were accessed, or changed one by one. */
@@ -214,7 +229,8 @@ function judge(context: OracleContext, history: PageHistory): void {
     const last = changes.findLast(({ returned }) => returned < use.invoked);
     const others = last === undefined ? [] : [last.cpu];
     if (use.refused === 'no') {
-      const text = `${use.write ? 'writes to' : 'reads'} a page through a mapping whose change is over`;
+      const what = use.write ? 'writes to' : 'reads';
+      const text = `${what} a page through a mapping whose change is over`;
       fail([use.cpu, ...others], text, use.frame);
     } else {
       const text = 'is refused a page that is mapped and that nobody changes';

@@ -1,6 +1,7 @@
 /**
- * Lost wake-up: nobody can go on, and somebody sleeps in idle() whom nobody will wake; told apart from
- * a circle of waits by src/engine/explore/deadlock.ts. This file is its name and what is said of it.
+ * Lost wake-up: nobody can go on, and somebody sleeps in idle() whom nobody will wake; told apart
+ * from a circle of waits by src/engine/explore/deadlock.ts. This file is its name and what is said
+ * of it.
  */
 
 import type { OracleFacts } from './oracle.ts';

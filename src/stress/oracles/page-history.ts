@@ -6,8 +6,8 @@
  *
  * Not linearisable in the plain sense, as hardware isn't: a translation may see what was replaced
  * until the change that replaced it has ended (its DSB is then complete), because TLBs may hold it.
- * A refusal for want of permission may come from a stale, more restrictive entry for ever; a missing
- * mapping is never cached, but shows while any change is under way (the break).
+ * A refusal for want of permission may come from a stale, more restrictive entry for ever; that
+ * nothing is mapped is never cached, but shows while any change is under way (the break).
  *
  * Deviation: seen translations are explained one by one, not against each other: two CPUs may see
  * the old and the new in either order while a change is under way.
@@ -108,7 +108,7 @@ interface Configuration {
   readonly low: number;
   readonly beyond: number;
   readonly state: PageState;
-  /** The last beginning among them: the state is not older, and no use that is left ended before. */
+  /** The last beginning among them: the state is not older, no use that is left ended before. */
   readonly lastInvoked: number;
   /** Uses before `seen` are explained but for those that are left. */
   readonly seen: number;
