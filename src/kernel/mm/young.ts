@@ -1,8 +1,8 @@
 /**
  * Ageing a leaf of a process: __ptep_test_and_clear_young (Linux arch/arm64/include/asm/pgtable.h).
  * Hardware may set the access flag and the dirty state of the same descriptor at any time
- * (FEAT_HAFDBS), so the flag is cleared by compare-and-swap. No TLBI, and none is needed: a page that
- * is used through a cached translation is taken for old.
+ * (FEAT_HAFDBS), so the flag is cleared by compare-and-swap. No TLBI, and none is needed: a page
+ * that is used through a cached translation is taken for old.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

@@ -1,7 +1,8 @@
 /**
- * Dirty state kept by hardware (FEAT_HAFDBS): a process reads and writes a page that is writable and
- * clean, its walker sets the access flag and the dirty state, and CPU 0 ages the same descriptor. A
- * page that was written and whose descriptor is clean would be dropped without being written back.
+ * Dirty state kept by hardware (FEAT_HAFDBS): a process reads and writes a page that is writable
+ * and clean, its walker sets the access flag and the dirty state, and CPU 0 ages the same
+ * descriptor. A page that was written and whose descriptor is clean would be dropped without being
+ * written back.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

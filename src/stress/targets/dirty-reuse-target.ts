@@ -153,7 +153,7 @@ function* actAsVmm(cpu: Cpu, vm: Vm, small: SmallVm, table: Address): Program {
   yield* asGuest(cpu, vm, small, (at) => resolve(at, vm), writeAt(cpu, OTHER_IPA));
 }
 
-/** The page allocator gives the freed table to the next who asks, zeroed: its last entry is gone. */
+/** The page allocator gives the freed table, which is zeroed, to the next who asks. */
 function* handOutAgain(cpu: Cpu, { caches }: SmallVm, { hi, lo }: Address): Program {
   const cache = caches[cpu.id]!;
   while (!cpu.load32(cache.hi, cache.lo, Order.Relaxed)) yield;

@@ -1,7 +1,7 @@
 /**
  * Caches of table pages under stress (src/kernel/base/memcache.ts): each CPU fills its own from the
- * one page allocator, takes a page, writes to it, and gives all back. A page that is taken is zeroed
- * and nobody else's, and in the end every page is with the allocator again.
+ * one page allocator, takes a page, writes to it, and gives all back. A page that is taken is
+ * zeroed and nobody else's, and in the end every page is with the allocator again.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

@@ -1,7 +1,7 @@
 /**
- * The page allocator under stress (src/kernel/base/page-allocator.ts): CPUs take pages and blocks of
- * one node through their page lists, hand pages to each other and give them back. At the end every
- * page is on one list, held by who has it, or was never handed out.
+ * The page allocator under stress (src/kernel/base/page-allocator.ts): CPUs take pages and blocks
+ * of one node through their page lists, hand pages to each other and give them back. At the end
+ * every page is on one list, held by who has it, or was never handed out.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

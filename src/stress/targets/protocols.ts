@@ -6,7 +6,7 @@ import { dirtyLogTarget } from './dirty-log-target.ts';
 import { dirtyReuseTarget } from './dirty-reuse-target.ts';
 import { hazardTarget } from './hazard-target.ts';
 import { qspinlockNestedTarget } from './interrupt-nesting-target.ts';
-import { invalidateSequenceTarget } from './invalidate-sequence-target.ts';
+import { invalidateSequenceTarget } from './invalidate-target.ts';
 import { latchTarget } from './latch-target.ts';
 import { memcacheTarget } from './memcache-target.ts';
 import { mutexExitTarget } from './mutex-exit-target.ts';

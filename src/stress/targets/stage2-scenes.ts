@@ -336,7 +336,7 @@ export const ageScene: Scene = {
   },
 };
 
-/** The same where hardware sets no access flag: the guest faults, and the flag comes without TLBI. */
+/** The same where hardware sets no access flag: the fault sets it, without a TLBI. */
 export const accessFlagScene: Scene = {
   ...ageScene,
   description: 'the access flag of a page is set again by the fault, without a TLBI',

@@ -12,7 +12,7 @@ import { observeExplorer } from '../../../src/stress/oracles/all.ts';
 import { openTarget } from '../../../src/stress/run-target.ts';
 import type { StressTarget } from '../../../src/stress/target.ts';
 import { dirtyLogTarget } from '../../../src/stress/targets/dirty-log-target.ts';
-import { invalidateSequenceTarget } from '../../../src/stress/targets/invalidate-sequence-target.ts';
+import { invalidateSequenceTarget } from '../../../src/stress/targets/invalidate-target.ts';
 import { memcacheTarget } from '../../../src/stress/targets/memcache-target.ts';
 import { pageAllocatorTarget } from '../../../src/stress/targets/page-allocator-target.ts';
 import { perVmaLockTarget } from '../../../src/stress/targets/per-vma-lock-target.ts';
