@@ -106,6 +106,18 @@ export function whatIfOf(
   return best;
 }
 
+/** The version that runs these options, the default if several do; null: none. */
+export function versionOf(
+  families: readonly KernelFamily[],
+  options: Parameters,
+  machine: Machine,
+): string | null {
+  const fitting = VERSIONS.filter(
+    (version) => differences(families, version, options, machine).length === 0,
+  ).map(({ name }) => name);
+  return fitting.includes(LIKE_DEFAULT) ? LIKE_DEFAULT : (fitting.at(-1) ?? null);
+}
+
 /** The header's label: "what-if: mmapLock=none (nearest kernel: v6.13)". */
 export function whatIfLabel(whatIf: WhatIf): string {
   return `what-if: ${whatIf.options.join(', ')} (nearest kernel: ${whatIf.nearest})`;

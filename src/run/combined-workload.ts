@@ -18,6 +18,12 @@ import {
 import { assert } from '../base/assert.ts';
 import { UserError } from '../base/errors.ts';
 import type { Cpu, Program } from '../cpu/cpu.ts';
+import type { CodeImage } from '../kernel/code/image.ts';
+import type { FamilyName } from '../kernel/family.ts';
+import type { SmpImage } from '../kernel/smp/call-function.ts';
+import { openKernelSmp } from '../kernel/smp/functions.ts';
+import { executeTextOnEntry } from '../kernel/text/entry.ts';
+import type { Machine } from '../machine/machine.ts';
 import type { BootMemory } from '../memory/boot.ts';
 import type { SliceableFacts } from './facts.ts';
 import type { ProfilePart } from './task.ts';
@@ -31,13 +37,20 @@ interface Part {
   readonly firstStream: number;
 }
 
-type Images = readonly Image[];
+/** Plain data. */
+interface Images {
+  readonly parts: readonly Image[];
+  readonly code: CodeImage | null;
+  readonly smp: SmpImage | null;
+}
 
 export function combineParts(
   name: string,
   described: readonly ProfilePart[],
   workloads: readonly Workload[],
+  blocksPerEntry = 0,
 ): Workload {
+  const hasText = blocksPerEntry > 0;
   const parts: Part[] = [];
   let firstPhase = 0;
   let firstStream = 0;
@@ -61,16 +74,20 @@ export function combineParts(
     description: parts.map((part) => `${part.label}: ${part.workload.name}`).join(', '),
     source: 'profile',
     parameters: [],
-    kernelOptions: [...new Set(parts.flatMap((part) => part.workload.kernelOptions))],
+    kernelOptions: familiesOf(parts, hasText),
     seedMoves: parts.flatMap((part) =>
       part.workload.seedMoves.map((line) => `${part.label}: ${line}`),
     ),
-    phases: parts.flatMap((part) =>
-      part.phases.map((phase) => ({ ...phase, name: `${part.label}:${phase.name}` })),
-    ),
-    streams: parts.flatMap((part) =>
-      part.workload.streams.map((stream) => `${part.label}:${stream}`),
-    ),
+    phases: [
+      ...parts.flatMap((part) =>
+        part.phases.map((phase) => ({ ...phase, name: `${part.label}:${phase.name}` })),
+      ),
+      { name: 'finished', warmUp: true },
+    ],
+    streams: [
+      ...parts.flatMap((part) => part.workload.streams.map((stream) => `${part.label}:${stream}`)),
+      'kernel text',
+    ],
     defaultMachine: parts[0]!.workload.defaultMachine,
     defaultCpus: () => cpuCount,
     helperCpus: () => helpers,
@@ -84,7 +101,10 @@ export function combineParts(
       return each.includes(0) ? 0 : each.reduce((total, count) => total + count, 0);
     },
     boot: (boot, context, kernel) => bootParts(boot, parts, context.seed, kernel),
-    program: (cpu, image, context) => programOf(cpu, image as Images, parts, context.seed),
+    program: (cpu, image, context) => {
+      const text = { blocks: blocksPerEntry, stream: firstStream };
+      return programOf(cpu, image as Images, parts, context, { text, lastPhase: firstPhase });
+    },
     report: (facts, image, context) => reportParts(facts, image as Images, parts, context.seed),
   };
 }
@@ -101,6 +121,11 @@ function commonGuestTranslation(parts: readonly Part[]): GuestTranslation {
   return first;
 }
 
+function familiesOf(parts: readonly Part[], hasText: boolean): readonly FamilyName[] {
+  const own = parts.flatMap((part) => part.workload.kernelOptions);
+  return [...new Set<FamilyName>([...own, ...(hasText ? (['text'] as const) : [])])];
+}
+
 /** Parts boot one after the other; each takes an equal share of what the earlier ones left. */
 function bootParts(
   boot: BootMemory,
@@ -108,22 +133,72 @@ function bootParts(
   seed: number,
   kernel: BootedKernel,
 ): Images {
-  return parts.map((part, index) => {
+  const images = parts.map((part, index) => {
     const context = { ...part.context, seed };
     return boot.withShare(parts.length - index, `${part.label}:`, (own) =>
       part.workload.boot(own, context, kernel),
     );
   });
+  return { parts: images, code: kernel.text?.code ?? null, smp: kernel.smp };
 }
 
-function programOf(cpu: Cpu, images: Images, parts: readonly Part[], seed: number): Program | null {
+/** Kernel text that every entry to the kernel executes; blocks = 0: none. */
+interface TextPerEntry {
+  readonly blocks: number;
+  /** Number of its stream among all. */
+  readonly stream: number;
+}
+
+interface Surroundings {
+  readonly text: TextPerEntry;
+  /** Number of the phase of CPUs that have finished, among all. */
+  readonly lastPhase: number;
+}
+
+function programOf(
+  cpu: Cpu,
+  images: Images,
+  parts: readonly Part[],
+  { machine, seed }: WorkloadContext,
+  { text, lastPhase }: Surroundings,
+): Program | null {
   const index = parts.findIndex((part) => part.context.placement.cpus.includes(cpu.id));
   if (index < 0) return null;
   const part = parts[index]!;
+  const finish = cpu.phase.bind(cpu, lastPhase);
   renumber(cpu, part);
+  if (images.code !== null && text.blocks > 0) {
+    const own = text.stream - part.firstStream;
+    executeTextOnEntry(cpu, { code: images.code, stream: own, blocks: text.blocks });
+  }
   const context = { ...part.context, seed };
-  const program = part.workload.program(cpu, images[index]!, context);
-  return program === null ? null : startInPhase(cpu, program);
+  const program = part.workload.program(cpu, images.parts[index]!, context);
+  if (program === null) return null;
+  const whole = answersCalls(part) ? program : withCalls(cpu, machine, images, program, finish);
+  return startInPhase(cpu, whole);
+}
+
+/** Parts that call functions on other CPUs answer them too, and leave by themselves. */
+function answersCalls({ workload }: Part): boolean {
+  return workload.kernelOptions.includes('text') || workload.kernelOptions.includes('execmem');
+}
+
+/** The CPU answers the calls of other parts until nobody calls any more. */
+function* withCalls(
+  cpu: Cpu,
+  machine: Machine,
+  { smp }: Images,
+  program: Program,
+  finish: () => void,
+): Program {
+  if (smp === null) {
+    yield program;
+    return;
+  }
+  const { calls } = openKernelSmp(cpu, machine, smp);
+  yield program;
+  finish();
+  yield calls.leave(cpu);
 }
 
 /** Invariant: a CPU belongs to one part, so its phase and stream numbers stay shifted. */
@@ -156,7 +231,7 @@ function reportParts(
       warmUp: part.phases.map((phase) => phase.warmUp === true),
       cpus: new Set(part.context.placement.cpus),
     });
-    const lines = part.workload.report?.(own, images[index]!, context) ?? [];
+    const lines = part.workload.report?.(own, images.parts[index]!, context) ?? [];
     return [{ text: `[${part.label}] ${part.workload.name}` }, ...lines];
   });
 }

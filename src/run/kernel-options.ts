@@ -19,6 +19,7 @@ import {
   LIKE_DEFAULT,
   likePreset,
   refuseUnknownLike,
+  versionOf,
   whatIfLabel,
   whatIfOf,
 } from '../kernel/like.ts';
@@ -32,12 +33,12 @@ export interface KernelChoice {
   readonly whatIfLabel: string | null;
 }
 
-function familiesOf(workload: Workload): readonly KernelFamily[] {
+function familiesOf(workload: OptionReader): readonly KernelFamily[] {
   return workload.kernelOptions.map((name) => FAMILIES[name]);
 }
 
 /** Tables of kernel options that a workload reads. */
-export function kernelTables(workload: Workload): readonly Parameter[] {
+export function kernelTables(workload: OptionReader): readonly Parameter[] {
   return familiesOf(workload).flatMap((family) => family.parameters);
 }
 
@@ -46,8 +47,11 @@ export function kernelOptionTables(): readonly Parameter[] {
   return Object.values(FAMILIES).flatMap((family) => family.parameters);
 }
 
+/** What of a workload its kernel options depend on. */
+export type OptionReader = Pick<Workload, 'name' | 'kernelOptions' | 'kernelDefaults'>;
+
 export function resolveKernelOptions(
-  workload: Workload,
+  workload: OptionReader,
   machine: Machine,
   assignments: readonly Assignment[],
   like: string | undefined,
@@ -76,7 +80,7 @@ export function resolveKernelOptions(
   return {
     parameters,
     given,
-    like: like ?? LIKE_DEFAULT,
+    like: like ?? versionOf(families, parameters, machine) ?? LIKE_DEFAULT,
     whatIf: whatIf?.options ?? [],
     whatIfLabel: whatIf === null ? null : whatIfLabel(whatIf),
   };

@@ -6,6 +6,7 @@
  *     name: noisy-neighbour
  *     description: faults of a guest while another CPU set invalidates its TLBs
  *     machine: graviton4_2p
+ *     kernel: { text: replicated }      # every entry to the kernel executes kernel text
  *     parts:
  *       - label: guest
  *         workload: dirty_log_perf_test
@@ -36,6 +37,8 @@ export interface ProfileText {
   readonly description: string;
   readonly machine: string | undefined;
   readonly like: string | undefined;
+  /** Options of the kernel text that all parts execute, as key=value words; null: none do. */
+  readonly kernel: readonly string[] | null;
   readonly path: string;
   readonly parts: readonly ProfilePartText[];
 }
@@ -56,6 +59,7 @@ const profile = z.strictObject({
   description: z.string().max(200).optional(),
   machine: z.string().optional(),
   like: z.string().optional(),
+  kernel: z.record(z.string(), value).optional(),
   parts: z.array(part).min(1).max(PARTS_MAX),
 });
 
@@ -69,6 +73,7 @@ const RIGHT: Readonly<Record<string, string>> = {
   name: 'a word of letters, digits, _ . -',
   machine: 'the name of a machine',
   like: 'a kernel version such as v6.13',
+  kernel: 'options of the kernel text, for example { text: replicated, blocksPerEntry: 40 }',
   description: 'one line of text',
 };
 
@@ -93,9 +98,7 @@ export function parseProfile(path: string, text: string): ProfileText {
       label: entry.label,
       workload: entry.workload,
       cpus: String(entry.cpus),
-      assignments: Object.entries(entry.parameters ?? {}).map(
-        ([key, given]) => `${key}=${textOf(given)}`,
-      ),
+      assignments: wordsOf(entry.parameters ?? {}),
       where,
     };
   });
@@ -104,9 +107,14 @@ export function parseProfile(path: string, text: string): ProfileText {
     description: data.description ?? parts.map((entry) => entry.workload).join(' and '),
     machine: data.machine,
     like: data.like,
+    kernel: data.kernel === undefined ? null : wordsOf(data.kernel),
     path,
     parts,
   };
+}
+
+function wordsOf(options: Readonly<Record<string, string | number | boolean>>): string[] {
+  return Object.entries(options).map(([key, given]) => `${key}=${textOf(given)}`);
 }
 
 function textOf(given: string | number | boolean): string {

@@ -2,13 +2,14 @@
 
 import type { Workload } from '../../workloads/workload.ts';
 import { UserError } from '../base/errors.ts';
-import type { Parameters, ParameterValue } from '../base/parameters.ts';
+import type { Parameter, Parameters, ParameterValue } from '../base/parameters.ts';
 import { parseAssignment } from '../base/parse-parameters.ts';
 import { given } from '../base/parse-quantity.ts';
 import { FAMILIES } from '../kernel/like.ts';
 import { loadMachine } from '../machine/catalog.ts';
+import type { Machine } from '../machine/machine.ts';
 import { combineParts } from './combined-workload.ts';
-import { kernelTables } from './kernel-options.ts';
+import { type KernelChoice, kernelTables, resolveKernelOptions } from './kernel-options.ts';
 import type { ProfileText } from './profile.ts';
 import { resolveOn } from './resolve-workload.ts';
 import type { ResolvedWorkload, RunRequest } from './run-spec.ts';
@@ -31,17 +32,55 @@ export async function resolveProfile(
   const workloads = await Promise.all(references.map(loadReference));
   const machine = loadMachine(request.machine ?? profile.machine ?? workloads[0]!.defaultMachine);
   const like = request.like ?? profile.like;
+  const kernel = kernelOf(profile, machine, like, request.assignments);
   const own = assignToParts(profile, workloads, request.assignments);
   const resolved: Part[] = [];
   for (const [index, part] of profile.parts.entries()) {
     const { cpus: cpulist } = part;
     const workload = workloads[index]!;
-    const assignments = withOverrides(part.assignments, own[index]!);
+    const common = withOverrides(kernelWords(profile, workload), part.assignments);
+    const assignments = withOverrides(common, own[index]!);
     const options = { assignments, like: usesKernel(workload) ? like : undefined, cpulist };
     resolved.push(await atPlace(part.where, () => resolveOn(machine, workload, options)));
   }
   refuseSharedCpus(profile, resolved);
-  return joinParts(profile, references, resolved);
+  return joinParts(profile, references, resolved, kernel);
+}
+
+/** Options of the kernel text that a profile puts under all of its parts. */
+const ENTRY_PARAMETERS: readonly Parameter[] = [
+  {
+    name: 'blocksPerEntry',
+    kind: 'count',
+    default: '40',
+    minimum: 1,
+    maximum: 100_000,
+    description: 'basic blocks of kernel text that every entry to the kernel executes',
+  },
+];
+
+function kernelOf(
+  profile: ProfileText,
+  machine: Machine,
+  like: string | undefined,
+  words: readonly string[],
+): KernelChoice | null {
+  if (profile.kernel === null) return null;
+  const own = words.filter((word) => isAboutText(word));
+  const assignments = withOverrides(profile.kernel, own).map(parseAssignment);
+  const reader = { name: profile.name, kernelOptions: ['text'] as const };
+  return resolveKernelOptions(reader, machine, assignments, like, ENTRY_PARAMETERS);
+}
+
+function isAboutText(word: string): boolean {
+  const { key } = parseAssignment(word);
+  return [...ENTRY_PARAMETERS, ...FAMILIES.text.parameters].some(({ name }) => name === key);
+}
+
+/** What the profile says of its kernel, for a part that reads options of the kernel text itself. */
+function kernelWords({ kernel }: ProfileText, workload: Workload): readonly string[] {
+  if (kernel === null || !workload.kernelOptions.includes('text')) return [];
+  return kernel.filter((word) => knows(workload, parseAssignment(word).key));
 }
 
 /**
@@ -65,7 +104,7 @@ function assignToParts(
       own[index]!.push(`${name}=${value}`);
       takers++;
     });
-    if (takers > 0) continue;
+    if (takers > 0 || (profile.kernel !== null && isAboutText(word))) continue;
     const labels = profile.parts.map((part) => part.label).join(', ');
     throw new UserError(
       label === null
@@ -145,6 +184,7 @@ function joinParts(
   profile: ProfileText,
   references: readonly WorkloadReference[],
   resolved: readonly Part[],
+  text: KernelChoice | null,
 ): ResolvedWorkload {
   const parts = resolved.map(({ machine, placement, parameters }, index) => ({
     label: profile.parts[index]!.label,
@@ -162,13 +202,15 @@ function joinParts(
     part.placement.cpus.slice(part.placement.cpus.length - part.helpers),
   );
   const kernel = resolved.find(({ workload }) => usesKernel(workload)) ?? resolved[0]!;
-  const whatIf = labelled(({ whatIf: options }) => options);
+  const whatIf = [...(text?.whatIf ?? []), ...labelled(({ whatIf: options }) => options)];
+  const blocksPerEntry = Number(text?.parameters['blocksPerEntry'] ?? 0);
   return {
-    reference: { name: profile.name, url: '', parts },
+    reference: { name: profile.name, url: '', parts, blocksPerEntry },
     workload: combineParts(
       profile.name,
       parts,
       resolved.map(({ workload }) => workload),
+      blocksPerEntry,
     ),
     machine: resolved[0]!.machine,
     placement: { cpus: [...own, ...helpers], memoryPolicy: 'first-touch', bindNode: 0 },
@@ -179,13 +221,14 @@ function joinParts(
     cpusAreListed: true,
     parameters: {
       ...textOfAll(profile, resolved),
+      ...text?.parameters,
       ...Object.fromEntries(
         parts.flatMap(({ label, context }) =>
           Object.entries(context.parameters).map(([key, value]) => [`${label}.${key}`, value]),
         ),
       ),
     },
-    given: labelled(({ given: names }) => names),
+    given: [...(text?.given ?? []), ...labelled(({ given: names }) => names)],
     like: kernel.like,
     whatIf,
     whatIfLabel: whatIf.length === 0 ? null : `what-if: ${whatIf.join(', ')}`,

@@ -17,6 +17,8 @@ export interface WorkloadReference {
   readonly url: string;
   /** Parts of a profile, each a workload on CPUs of its own; empty for a single workload. */
   readonly parts: readonly ProfilePart[];
+  /** Of a profile: basic blocks of kernel text that every entry to the kernel executes. */
+  readonly blocksPerEntry?: number;
   /** A lock from a user's file, for workloads with `lock=`. */
   readonly lock?: UserLockReference;
   /** A trace that has been scanned, for workloads with `input=`. */

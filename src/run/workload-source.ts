@@ -42,7 +42,7 @@ export async function loadReference(reference: WorkloadReference): Promise<Workl
     const workloads = await Promise.all(
       reference.parts.map((part) => loadReference(part.workload)),
     );
-    return combineParts(reference.name, reference.parts, workloads);
+    return combineParts(reference.name, reference.parts, workloads, reference.blocksPerEntry);
   }
   const workload =
     reference.url === ''

@@ -1,0 +1,42 @@
+/**
+ * Kernel text under workloads that know nothing of it: whenever a CPU enters the kernel, by an
+ * exception or an interrupt, it executes a stretch of kernel text before the handler's own program.
+ * Handlers are programs over memory operations; their instructions are charged as path lengths
+ * (costs.ts), so only what the fetches miss is new time.
+ */
+
+import type { Cpu, Handler, Program } from '../../cpu/cpu.ts';
+import { Metric } from '../../metrics/definition.ts';
+import { executeCode } from '../code/execute.ts';
+import type { CodeImage } from '../code/image.ts';
+
+export interface EntryText {
+  readonly code: CodeImage;
+  /** Stream of the CPU that branches are drawn from. */
+  readonly stream: number;
+  /** Basic blocks per entry. */
+  readonly blocks: number;
+}
+
+/** Handlers that are installed from here on run kernel text first. Once per CPU. */
+export function executeTextOnEntry(cpu: Cpu, text: EntryText): void {
+  const setVector = cpu.setVector.bind(cpu);
+  const setInterrupt = cpu.setInterrupt.bind(cpu);
+  cpu.setVector = (level, handler) => setVector(level, withText(handler, text));
+  cpu.setInterrupt = (vector, handler, level) =>
+    setInterrupt(vector, withText(handler, text), level);
+}
+
+function withText(handler: Handler, text: EntryText): Handler {
+  return function* (cpu): Program {
+    yield runText(cpu, text);
+    yield handler(cpu);
+  };
+}
+
+/** One stretch of kernel text, measured. */
+export function* runText(cpu: Cpu, { code, stream, blocks }: EntryText): Program {
+  cpu.begin(Metric.TextRun);
+  yield* executeCode(cpu, code, stream, blocks);
+  cpu.end(Metric.TextRun);
+}
