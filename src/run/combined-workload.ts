@@ -69,12 +69,14 @@ export function combineParts(
     part.workload.helperCpus(part.context.parameters, part.context.placement.cpus.length),
   );
   const cpuCount = sum((part) => part.context.placement.cpus.length);
+  const kernelOptions = familiesOf(parts, hasText);
+  const calls = callsFunctions(kernelOptions);
   return {
     name,
     description: parts.map((part) => `${part.label}: ${part.workload.name}`).join(', '),
     source: 'profile',
     parameters: [],
-    kernelOptions: familiesOf(parts, hasText),
+    kernelOptions,
     seedMoves: parts.flatMap((part) =>
       part.workload.seedMoves.map((line) => `${part.label}: ${line}`),
     ),
@@ -82,11 +84,11 @@ export function combineParts(
       ...parts.flatMap((part) =>
         part.phases.map((phase) => ({ ...phase, name: `${part.label}:${phase.name}` })),
       ),
-      { name: 'finished', warmUp: true },
+      ...(calls ? [{ name: 'finished', warmUp: true }] : []),
     ],
     streams: [
       ...parts.flatMap((part) => part.workload.streams.map((stream) => `${part.label}:${stream}`)),
-      'kernel text',
+      ...(hasText ? ['kernel text'] : []),
     ],
     defaultMachine: parts[0]!.workload.defaultMachine,
     defaultCpus: () => cpuCount,
@@ -180,7 +182,12 @@ function programOf(
 
 /** Parts that call functions on other CPUs answer them too, and leave by themselves. */
 function answersCalls({ workload }: Part): boolean {
-  return workload.kernelOptions.includes('text') || workload.kernelOptions.includes('execmem');
+  return callsFunctions(workload.kernelOptions);
+}
+
+/** Families whose systems call functions on other CPUs. */
+function callsFunctions(families: readonly FamilyName[]): boolean {
+  return families.includes('text') || families.includes('execmem');
 }
 
 /** The CPU answers the calls of other parts until nobody calls any more. */

@@ -229,7 +229,7 @@ function joinParts(
       ),
     },
     given: [...(text?.given ?? []), ...labelled(({ given: names }) => names)],
-    like: kernel.like,
+    like: text?.like ?? kernel.like,
     whatIf,
     whatIfLabel: whatIf.length === 0 ? null : `what-if: ${whatIf.join(', ')}`,
   };
