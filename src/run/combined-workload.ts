@@ -176,8 +176,9 @@ function programOf(
   const context = { ...part.context, seed };
   const program = part.workload.program(cpu, images.parts[index]!, context);
   if (program === null) return null;
-  const whole = answersCalls(part) ? program : withCalls(cpu, machine, images, program, finish);
-  return startInPhase(cpu, whole);
+  const { smp } = images;
+  if (smp === null || answersCalls(part)) return startInPhase(cpu, program);
+  return startInPhase(cpu, withCalls(cpu, machine, smp, program, finish));
 }
 
 /** Parts that call functions on other CPUs answer them too, and leave by themselves. */
@@ -194,14 +195,10 @@ function callsFunctions(families: readonly FamilyName[]): boolean {
 function* withCalls(
   cpu: Cpu,
   machine: Machine,
-  { smp }: Images,
+  smp: SmpImage,
   program: Program,
   finish: () => void,
 ): Program {
-  if (smp === null) {
-    yield program;
-    return;
-  }
   const { calls } = openKernelSmp(cpu, machine, smp);
   yield program;
   finish();
