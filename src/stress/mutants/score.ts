@@ -51,6 +51,7 @@ export interface ShortSchedule {
   readonly lateStores: number;
   readonly trials: number;
   readonly milliseconds: number;
+  readonly signature: string;
   readonly replay: string;
 }
 

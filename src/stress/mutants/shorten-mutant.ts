@@ -3,6 +3,9 @@
  * failing schedule, made short, and the string that replays it.
  */
 
+import { execFileSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { packageRoot } from '../../base/package-root.ts';
 import {
   type CampaignSetup,
   type MinimiseTask,
@@ -37,9 +40,9 @@ export async function scoreAndShorten(mutant: Mutant): Promise<MutantScore> {
   if (mutant.oracles.length === 0 || score.verdict !== 'killed') return score;
   const story = await shortenMutant(mutant);
   if (story === null) return { ...score, right: false, said: 'numalab stress does not find it' };
-  const { switches, preemptions, lateStores, trials, minimisedMs, replay } = story;
-  const figures = { switches, preemptions, lateStores, trials, milliseconds: minimisedMs, replay };
-  const short = { depth: mutant.depth ?? null, ...figures };
+  const { switches, preemptions, lateStores, trials, minimisedMs, replay, signature } = story;
+  const figures = { switches, preemptions, lateStores, trials, milliseconds: minimisedMs };
+  const short = { depth: mutant.depth ?? null, ...figures, signature, replay };
   if (isShortEnough(mutant.depth, story)) return { ...score, short };
   const said = `its short schedule has more than ${mutant.depth! + ALLOWANCE} preemptions`;
   return { ...score, short, right: false, said };
@@ -63,6 +66,15 @@ export async function shortenMutant(mutant: Mutant): Promise<FailureStory | null
   const limitMs = Number.POSITIVE_INFINITY;
   const task: MinimiseTask = { kind: 'minimise', setup, failure, limitMs, worker: 0, shared };
   return explainFailure(task);
+}
+
+/** Runs the strings in one other process: the signature of each. */
+export function replayedElsewhere(replays: readonly string[]): readonly string[] {
+  const program = fileURLToPath(
+    new URL('dist/src/stress/mutants/replay-strings.js', packageRoot()),
+  );
+  const input = `${replays.join('\n')}\n`;
+  return execFileSync(process.execPath, [program], { input, encoding: 'utf8' }).trim().split('\n');
 }
 
 async function firstFailure(

@@ -101,6 +101,7 @@ export const SLEEPING_LOCK_MUTANTS: readonly Mutant[] = [
     change:
       'a spinner looks at the owner outside of read-side sections: it may be preempted before',
     model: 'sc',
+    depth: 2,
     oracles: [USE_AFTER_FREE],
     make: () =>
       mutexExitTarget(
