@@ -1,6 +1,7 @@
 /** The printed result of one target: a clean pass with what it means, or a failure. */
 
 import { threeDigits } from '../base/units.ts';
+import { sizeText as treeText } from '../engine/explore/exhaustive/estimate.ts';
 import { type Look, paint } from '../report/color.ts';
 import { groupDigits } from '../report/table.ts';
 import type { CampaignResult } from './campaign.ts';
@@ -145,11 +146,10 @@ function isBelow(a: StressSize, b: StressSize): boolean {
 }
 
 function searchText({ outcome, executions, sleepBlocked, estimate }: SearchOutcome): string[] {
-  const about = estimate.executions.toExponential(0).replace('e+', 'e');
   const blocked = `${groupDigits(sleepBlocked)} more were cut off as known`;
   return outcome === 'complete'
     ? [`complete: these are all executions that differ; ${blocked}`]
-    : [`${groupDigits(executions)} of about ${about} executions (${outcome}); ${blocked}`];
+    : [`${groupDigits(executions)} executions of ${treeText(estimate)} (${outcome}); ${blocked}`];
 }
 
 /** What these memory models cannot show. */

@@ -27,8 +27,6 @@ export interface SearchOutcome {
   readonly failure: ScheduleFailure | null;
 }
 
-const DESCENTS = 60;
-
 export async function searchAll(task: ExhaustiveTask): Promise<SearchOutcome> {
   const { setup, limit } = task;
   const shared = new Int32Array(task.shared);
@@ -36,7 +34,7 @@ export async function searchAll(task: ExhaustiveTask): Promise<SearchOutcome> {
   const { explorer } = await openSetup(setup);
   const { seed, stepLimit, size, target } = setup;
   const makeExecution = fromBoot(explorer);
-  const estimate = estimateSize({ makeExecution, stepLimit, seed, descents: DESCENTS });
+  const estimate = estimateSize({ makeExecution, stepLimit, seed });
   const what = `${target.name} with ${size.cpus} CPUs, --ops ${size.operations}, ${setup.model},`;
   requireSearchable(estimate, limit, what);
   explorer.reached.clear();

@@ -96,7 +96,8 @@ export function stepsDepend(
     const [walkA, walkB] = [agentA >= WALKERS * cpuCount, agentB >= WALKERS * cpuCount];
     if (walkA !== walkB) return true;
   }
-  if (!touchesMemory(x) || !touchesMemory(y)) return ordersAll(x) || ordersAll(y);
+  if (!touchesMemory(x)) return touchesMemory(y) ? meetsMemory(x) : ordersAll(x) || ordersAll(y);
+  if (!touchesMemory(y)) return meetsMemory(y);
   return (writes(x) || writes(y)) && overlap(from, a, to, b);
 }
 
@@ -136,6 +137,11 @@ export function touchesMemory(kind: StepKind): boolean {
     kind === StepKind.Expire ||
     kind === StepKind.WalkRead
   );
+}
+
+/** Who wakes whom is between the two, whatever is done to memory meanwhile. */
+function meetsMemory(kind: StepKind): boolean {
+  return ordersAll(kind) && kind !== StepKind.Wake && kind !== StepKind.Idle;
 }
 
 /** Steps that are taken to meet everything: TLB maintenance, interrupts, wakes. */

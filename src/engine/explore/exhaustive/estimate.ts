@@ -1,116 +1,112 @@
 /**
- * How large a search will be, before it is started: the number of traces by random descents.
- *
- * Source: Knuth, "Estimating the efficiency of backtrack programs", Math. Comp. 29 (1975): one
- * divided by the probability of a random way down is the number of leaves on average. Leaves here
- * are traces, so the probability is that of all interleavings of the trace together
- * (trace-probability.ts); that of the one interleaving would give their number, which is far from
- * it, and a mean of far more spread. Agents are drawn by the steps they have left, as far as
- * earlier descents tell.
+ * How large a search will be, before it is started: several guesses at the number of traces
+ * (population.ts), whose mean is right on average, and whose spread is what they are worth.
+ * Guesses of large numbers are spread over powers of ten, so a number alone would be no answer.
  */
 
 import { UserError } from '../../../base/errors.ts';
 import { RandomStream } from '../../../base/random.ts';
-import { exp2, log2 } from './logarithm.ts';
+import { countByPopulation, type PopulationResult } from './population.ts';
+import { PrivateWords } from './private-words.ts';
 import type { MakeExecution } from './search.ts';
-import { Trace } from './trace.ts';
-import { logMean, logProbability, pickWeighted, type Weight } from './trace-probability.ts';
 
-/** Descents before those that count. */
-const TRIALS = 4;
+/** Random descents to see how long executions are and who touches which words. */
+const DESCENTS = 40;
+const GUESSES = 8;
+const WIDTH_MIN = 16;
+const WIDTH_MAX = 256;
+/** Guesses made again because a word thought to be private was not. */
+const SURPRISES_MAX = 4;
+const BUDGET = 2_000_000;
 
 export interface EstimateOptions {
   readonly makeExecution: MakeExecution;
   readonly stepLimit: number;
   readonly seed: number;
-  readonly descents: number;
-  readonly symmetric?: readonly (readonly number[])[];
+  /** Steps of all guesses together; absent: about a second. */
+  readonly budget?: number;
 }
 
 export interface SizeEstimate {
-  /** Mean of the descents: right on average, with one descent in a hundred often most of it. */
+  /** Mean of the guesses. */
   readonly executions: number;
-  /**
-   * Their geometric mean, which is smaller on average than the number: what a search is refused by,
-   * so that none is refused for one strange descent.
-   */
+  /** The least and the most of them. */
   readonly atLeast: number;
+  readonly atMost: number;
+  /** All of the tree was seen, as far as private words are private: the three are the number. */
+  readonly isExact: boolean;
+  /** Executions went on when the steps of a guess were used up: there may be far more. */
+  readonly isCut: boolean;
   /** Mean steps of an execution. */
   readonly steps: number;
 }
 
 export function estimateSize(options: EstimateOptions): SizeEstimate {
   const stream = new RandomStream(options.seed, 'search size', 0);
-  const first = options.makeExecution(() => 0);
-  const trace = new Trace(first, options.stepLimit);
-  const expected = new Float64Array(first.agentCount);
-  const logs: number[] = [];
-  let steps = 0;
-  // The first descents only tell how many steps each agent takes.
-  for (let descent = -TRIALS; descent < options.descents; descent++) {
-    const weight = weightBy(expected);
-    const logChoices = descend(options, trace, weight, stream);
-    if (descent < 0) {
-      for (let agent = 0; agent < expected.length; agent++) {
-        expected[agent] = Math.max(expected[agent]!, trace.positions[agent]!.length);
-      }
-      continue;
-    }
-    logs.push(logChoices - logProbability(trace, weight, stream));
-    steps += trace.length;
+  const { cpuCount } = options.makeExecution(() => 0);
+  const words = new PrivateWords(cpuCount);
+  const lengths = Array.from({ length: DESCENTS }, () => descend(options, words, stream));
+  const steps = lengths.reduce((sum, length) => sum + length, 0) / DESCENTS;
+  const { makeExecution, stepLimit, budget: all = BUDGET } = options;
+  const budget = all / GUESSES;
+  // To reach each of its nodes an execution starts again.
+  const fitting = Math.floor(budget / (Math.max(...lengths) * steps + 1));
+  const width = Math.min(WIDTH_MAX, Math.max(WIDTH_MIN, fitting));
+  const guesses: PopulationResult[] = [];
+  for (let again = 0; guesses.length < GUESSES && guesses[0]?.isExact !== true; ) {
+    const before = words.surprises;
+    const guess = countByPopulation({ makeExecution, words, stream, width, stepLimit, budget });
+    if (words.surprises === before || again++ === SURPRISES_MAX) guesses.push(guess);
   }
-  const renamings = (options.symmetric ?? []).reduce((all, group) => all * factorial(group), 1);
-  const size = (log: number): number => Math.max(1, exp2(log) / renamings);
-  const meanLog = logs.reduce((sum, log) => sum + log, 0) / logs.length;
-  return { executions: size(logMean(logs)), atLeast: size(meanLog), steps: steps / logs.length };
-}
-
-function weightBy(expected: Float64Array): Weight {
-  return (agent, taken) => Math.max(1, expected[agent]! - taken);
-}
-
-/** One way down; log2 of the number of combinations of its free choices. */
-function descend(
-  options: EstimateOptions,
-  trace: Trace,
-  weight: Weight,
-  stream: RandomStream,
-): number {
-  let logChoices = 0;
-  const choose = (count: number): number => {
-    logChoices += log2(count);
-    return stream.below(count);
+  const traces = guesses.map((guess) => Math.max(1, guess.traces));
+  return {
+    executions: traces.reduce((sum, each) => sum + each, 0) / traces.length,
+    atLeast: Math.min(...traces),
+    atMost: Math.max(...traces),
+    isExact: guesses[0]!.isExact && !guesses[0]!.isCut,
+    isCut: guesses.some(({ isCut }) => isCut),
+    steps,
   };
-  trace.clear();
+}
+
+/** One way down; its number of steps. */
+function descend(options: EstimateOptions, words: PrivateWords, stream: RandomStream): number {
+  let steps = 0;
   try {
-    const execution = options.makeExecution(choose);
-    while (execution.enabledCount > 0) {
-      if (trace.length === options.stepLimit) return logChoices;
-      const enabled = Array.from(execution.enabled.subarray(0, execution.enabledCount));
-      const weights = enabled.map((agent) => weight(agent, trace.positions[agent]!.length));
-      const agent = enabled[pickWeighted(weights, stream)]!;
-      trace.begin(execution, agent);
-      trace.reach();
-      trace.commit();
+    const execution = options.makeExecution((count) => stream.below(count));
+    while (execution.enabledCount > 0 && steps < options.stepLimit) {
+      const agent = execution.enabled[stream.below(execution.enabledCount)]!;
+      words.see(execution, agent);
       execution.take(agent);
+      steps++;
     }
   } catch {
     // It breaks a rule: the search will say so.
   }
-  return logChoices;
+  return steps;
 }
 
-function factorial(group: readonly number[]): number {
-  return group.reduce((product, _, at) => product * (at + 1), 1);
+/** "702", or "between 3e4 and 8e5". */
+export function sizeText({ atLeast, atMost, isExact, isCut }: SizeEstimate): string {
+  if (isExact) return `${Math.round(atLeast)}`;
+  const [least, most] = [roundedText(atLeast), roundedText(atMost)];
+  if (isCut) return `${least} or more`;
+  return least === most ? `about ${least}` : `between ${least} and ${most}`;
 }
 
-/** Refuses a search that will hardly end. `what` names the program: "ticket with 4 CPUs". */
+function roundedText(value: number): string {
+  return value < 1000 ? `${Math.round(value)}` : value.toExponential(0).replace('e+', 'e');
+}
+
+/**
+ * Refuses a search that will hardly end: the least of the guesses counts, so that none is refused
+ * for one strange guess. `what` names the program: "ticket with 4 CPUs".
+ */
 export function requireSearchable(estimate: SizeEstimate, limit: number, what: string): void {
   if (estimate.atLeast <= limit) return;
-  const count = estimate.atLeast.toExponential(0).replace('e+', 'e');
   throw new UserError(
-    `exhaustive: ${what} has ${count} executions or more of ` +
+    `exhaustive: ${what} has ${sizeText(estimate)} executions of ` +
       `${Math.round(estimate.steps)} steps, the limit is ${limit}: use fewer CPUs or operations, ` +
-      `or strategy pct or pos, which sample`,
+      'strategy pct or pos, which sample, or --time, for a part of them',
   );
 }

@@ -4,21 +4,13 @@
  */
 
 import { describe, expect, it } from 'vitest';
-import type { MemoryModel } from '../../../../src/engine/explore/execution.ts';
 import {
   type ExhaustiveResult,
   runExhaustive,
 } from '../../../../src/engine/explore/exhaustive/run-exhaustive.ts';
 import { traceSchedule } from '../../../../src/engine/explore/replay-schedule.ts';
-import { type OpenTarget, openTarget } from '../../../../src/stress/run-target.ts';
-import { lockTarget } from '../../../../src/stress/targets/lock-target.ts';
-import { LOCKS } from '../../../../src/sync/registry.ts';
-
-function open(name: string, model: MemoryModel, cpus: number, operations: number): OpenTarget {
-  const { facts, make } = LOCKS[name]!;
-  const target = lockTarget({ name, description: facts.description, make });
-  return openTarget(target, { cpus, operations }, { model, seed: 1, stepLimit: 500 });
-}
+import type { OpenTarget } from '../../../../src/stress/run-target.ts';
+import { openLock } from '../../../support/open-lock.ts';
 
 function explore(opened: OpenTarget): ExhaustiveResult {
   return runExhaustive(opened.explorer, { executionLimit: 5000 });
@@ -30,8 +22,8 @@ describe('locks, exhaustively', () => {
       [2, 2],
       [3, 1],
     ] as const) {
-      const sc = explore(open(name, 'sc', cpus, operations));
-      const tso = explore(open(name, 'tso', cpus, operations));
+      const sc = explore(openLock(name, 'sc', cpus, operations));
+      const tso = explore(openLock(name, 'tso', cpus, operations));
       expect(sc.failure).toBeNull();
       expect(sc.search.outcome).toBe('complete');
       expect(sc.search.completed).toBeGreaterThan(cpus);
@@ -44,14 +36,14 @@ describe('locks, exhaustively', () => {
   });
 
   it('a loop of atomics may go on for ever, and the bound is named', () => {
-    const { search, failure } = explore(open('tas', 'tso', 2, 1));
+    const { search, failure } = explore(openLock('tas', 'tso', 2, 1));
     expect(failure).toBeNull();
     expect(search.outcome).toBe('steps');
     expect(search.completed).toBeGreaterThan(100);
   });
 
   it('no lock at all is found out, and the schedule replays', () => {
-    const opened = open('none', 'sc', 2, 1);
+    const opened = openLock('none', 'sc', 2, 1);
     const { search, failure } = explore(opened);
     expect(search.outcome).toBe('failed');
     const again = traceSchedule(opened.explorer, failure!.agents, failure!.values);
