@@ -81,8 +81,10 @@ export interface ReplayTask {
 export interface ExhaustiveTask {
   readonly kind: 'exhaustive';
   readonly setup: CampaignSetup;
-  /** Executions; a program with more is refused. */
+  /** Executions. */
   readonly limit: number;
+  /** By the user, so it may end before all is done; else a program with more is refused. */
+  readonly isBounded: boolean;
   readonly worker: number;
   readonly shared: SharedArrayBuffer;
 }

@@ -94,8 +94,10 @@ async function runSearch(
   signal: AbortSignal,
 ): Promise<CampaignResult> {
   const startMs = performance.now();
-  const limit = budget.schedules ?? SEARCH_LIMIT;
-  const task: ExhaustiveTask = { kind: 'exhaustive', setup, limit, worker: 0, shared: pool.shared };
+  const isBounded = budget.schedules !== null || budget.timeMs !== null;
+  const limit = budget.schedules ?? (isBounded ? SCHEDULES_MAX : SEARCH_LIMIT);
+  const { shared } = pool;
+  const task: ExhaustiveTask = { kind: 'exhaustive', setup, limit, isBounded, worker: 0, shared };
   pool.reset();
   const timer = budget.timeMs === null ? null : setTimeout(() => pool.stop(), budget.timeMs);
   try {

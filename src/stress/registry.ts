@@ -33,13 +33,34 @@ function targets(): ReadonlyMap<string, Make> {
   return all;
 }
 
+/**
+ * Locks that look at no CPU's number but to tell one from another and to find its area: no scan
+ * over CPUs, no priority, node or table entry by number. Held by exhaustive-symmetry.test.ts.
+ */
+const SYMMETRIC: ReadonlySet<string> = new Set([
+  'tas',
+  'ttas',
+  'ttas-backoff',
+  'ticket',
+  'mcs',
+  'clh',
+  'qspinlock',
+  'seqlock',
+  'anderson',
+  'k42',
+  'hemlock',
+  'qrwlock',
+  'simple-rwlock',
+]);
+
 /** A lock for two CPUs is stressed with two, and never with more. */
 function houseLockTarget(name: string, description: string, usual: () => Lock): StressTarget {
   const make = SMALL_LOCKS[name] ?? usual;
   const { cpusMax, branches = [] } = make();
   const handOff = HAND_OFFS[name];
   const own = { branches, ...(handOff === undefined ? {} : { handOff }) };
-  if (cpusMax === undefined) return lockTarget({ name, description, make, ...own });
+  const symmetric = SYMMETRIC.has(name);
+  if (cpusMax === undefined) return lockTarget({ name, description, make, symmetric, ...own });
   const size = { cpus: cpusMax, operations: 2 };
   const { resized: _, ...target } = lockTarget({ name, description, make, size, branches });
   return target;

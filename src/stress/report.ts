@@ -24,6 +24,13 @@ export interface Judged {
   readonly command: string;
 }
 
+/** What ended a campaign or a search that is incomplete. */
+const BOUNDS: Readonly<Record<string, string>> = {
+  time: 'time',
+  executions: 'number of schedules',
+  steps: 'step limit, in a loop that may go on for ever,',
+};
+
 const PAINTS = {
   passed: 'green',
   incomplete: 'yellow',
@@ -74,8 +81,7 @@ function countsText({ result, meaning }: Judged): string {
   ];
   if (result.failed > 1) parts.push(`${groupDigits(result.failed)} of them failed`);
   if (meaning.verdict === 'incomplete') {
-    const bound = result.search?.outcome === 'executions' ? 'number of schedules' : 'time';
-    parts.push(`ended by the ${bound} before all were run`);
+    parts.push(`ended by the ${BOUNDS[result.search?.outcome ?? 'time']} before all were run`);
   }
   return parts.join(', ');
 }
@@ -145,11 +151,14 @@ function isBelow(a: StressSize, b: StressSize): boolean {
   );
 }
 
-function searchText({ outcome, executions, sleepBlocked, estimate }: SearchOutcome): string[] {
+function searchText(search: SearchOutcome): string[] {
+  const { outcome, executions, sleepBlocked, estimate, interchangeable } = search;
+  const swapped = interchangeable.map((group) => group.join(' and ')).join(', ');
+  const upTo = swapped === '' ? '' : ` up to symmetry (CPUs ${swapped})`;
   const blocked = `${groupDigits(sleepBlocked)} more were cut off as known`;
   return outcome === 'complete'
-    ? [`complete: these are all executions that differ; ${blocked}`]
-    : [`${groupDigits(executions)} executions of ${treeText(estimate)} (${outcome}); ${blocked}`];
+    ? [`complete${upTo}: these are all executions that differ; ${blocked}`]
+    : [`${groupDigits(executions)} executions of ${treeText(estimate)}; ${blocked}`];
 }
 
 /** What these memory models cannot show. */

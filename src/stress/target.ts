@@ -82,6 +82,11 @@ export interface StressTarget {
   readonly ownsDescendants?: boolean;
   /** Names of goals by the numbers that locks tell (notePassed of src/sync/lock-events.ts). */
   readonly branches?: ReadonlyMap<number, string>;
+  /**
+   * CPUs that run the same program: each group's may change places, and every execution stays one,
+   * with the CPUs' own areas renamed too. For exhaustive search; absent: none.
+   */
+  interchangeable?(size: StressSize): readonly (readonly number[])[];
   boot(memory: BootMemory, size: StressSize): StressImage;
   /** null: the CPU takes no part. */
   program(cpu: Cpu, image: StressImage, size: StressSize, report: Reporter): Program | null;

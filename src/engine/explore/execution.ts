@@ -113,7 +113,7 @@ function meetsOwnDrain(
   b: number,
 ): boolean {
   if (kind === StepKind.Read || kind === StepKind.Await || kind === StepKind.Expire) return false;
-  if (kind === StepKind.Buffer) return false;
+  if (kind === StepKind.Buffer || kind === StepKind.Idle) return false;
   return kind !== StepKind.WalkRead || overlap(from, a, to, b);
 }
 

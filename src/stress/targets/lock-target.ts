@@ -50,6 +50,8 @@ export interface LockTargetOptions {
   readonly handOff?: HandOffWords;
   /** Branches of the lock that are goals of a stress run with its default parts. */
   readonly branches?: readonly LockBranch[];
+  /** To the lock a CPU is a number and its own area, and nothing else (interchangeable). */
+  readonly symmetric?: boolean;
   /** The lock that handlers take: 2, or one that is held with interrupts enabled. */
   readonly handlerLock?: number;
 }
@@ -83,6 +85,9 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
     ...shapeOf(usual.cpus, ROOM_BYTES),
     ...(options.bypasses === undefined ? {} : { bypasses: options.bypasses }),
     ...(options.handOff === undefined ? {} : { handOff: options.handOff }),
+    ...(options.symmetric === true
+      ? { interchangeable: (size: StressSize) => sameParts(parts, size) }
+      : {}),
     boot: (memory) => bootLocks(memory, make()),
     program: (cpu, image, size, report) =>
       cpu.id < size.cpus ? lockRounds(cpu, image, size, report, parts, make(), handlerLock) : null,
@@ -96,6 +101,15 @@ export function lockTarget(options: LockTargetOptions): StressTarget {
       }
     },
   };
+}
+
+/** CPUs that do the same parts in the same order. Interrupts go round by number. */
+function sameParts(parts: readonly LockPart[], { cpus }: StressSize): number[][] {
+  if (parts.includes('interrupt')) return [];
+  const byFirst = parts.map((_, first) =>
+    Array.from({ length: cpus }, (_, cpu) => cpu).filter((cpu) => cpu % parts.length === first),
+  );
+  return byFirst.filter((group) => group.length > 1);
 }
 
 function partsOf(lock: Lock): readonly LockPart[] {

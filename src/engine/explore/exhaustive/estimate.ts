@@ -17,14 +17,16 @@ const WIDTH_MIN = 16;
 const WIDTH_MAX = 256;
 /** Guesses made again because a word thought to be private was not. */
 const SURPRISES_MAX = 4;
-const BUDGET = 2_000_000;
+const BUDGET = 800_000;
 
 export interface EstimateOptions {
   readonly makeExecution: MakeExecution;
   readonly stepLimit: number;
   readonly seed: number;
-  /** Steps of all guesses together; absent: about a second. */
+  /** Steps of all guesses together; absent: half a second or so. */
   readonly budget?: number;
+  /** Asked again and again; false: enough. */
+  goesOn?(): boolean;
 }
 
 export interface SizeEstimate {
@@ -39,6 +41,8 @@ export interface SizeEstimate {
   readonly isCut: boolean;
   /** Mean steps of an execution. */
   readonly steps: number;
+  /** Steps of the longest that was seen. */
+  readonly longest: number;
 }
 
 export function estimateSize(options: EstimateOptions): SizeEstimate {
@@ -55,7 +59,9 @@ export function estimateSize(options: EstimateOptions): SizeEstimate {
   const guesses: PopulationResult[] = [];
   for (let again = 0; guesses.length < GUESSES && guesses[0]?.isExact !== true; ) {
     const before = words.surprises;
-    const guess = countByPopulation({ makeExecution, words, stream, width, stepLimit, budget });
+    const common = { makeExecution, words, stream, width, stepLimit, budget };
+    const goesOn = (): boolean => options.goesOn?.() !== false;
+    const guess = countByPopulation({ ...common, goesOn });
     if (words.surprises === before || again++ === SURPRISES_MAX) guesses.push(guess);
   }
   const traces = guesses.map((guess) => Math.max(1, guess.traces));
@@ -66,12 +72,14 @@ export function estimateSize(options: EstimateOptions): SizeEstimate {
     isExact: guesses[0]!.isExact && !guesses[0]!.isCut,
     isCut: guesses.some(({ isCut }) => isCut),
     steps,
+    longest: Math.max(...lengths),
   };
 }
 
 /** One way down; its number of steps. */
 function descend(options: EstimateOptions, words: PrivateWords, stream: RandomStream): number {
   let steps = 0;
+  if (options.goesOn?.() === false) return 0;
   try {
     const execution = options.makeExecution((count) => stream.below(count));
     while (execution.enabledCount > 0 && steps < options.stepLimit) {
@@ -86,9 +94,25 @@ function descend(options: EstimateOptions, words: PrivateWords, stream: RandomSt
   return steps;
 }
 
-/** "702", or "between 3e4 and 8e5". */
+/** The same up to renaming: at least a share of the traces, as there are renamings. */
+export function upToRenaming(
+  size: SizeEstimate,
+  groups: readonly (readonly number[])[],
+): SizeEstimate {
+  const factorial = (count: number): number => (count < 2 ? 1 : count * factorial(count - 1));
+  const renamings = groups.reduce((all, group) => all * factorial(group.length), 1);
+  if (renamings === 1) return size;
+  return {
+    ...size,
+    executions: Math.max(1, size.executions / renamings),
+    atLeast: Math.max(1, size.atLeast / renamings),
+    isExact: false,
+  };
+}
+
+/** "about 702", or "between 3e4 and 8e5". */
 export function sizeText({ atLeast, atMost, isExact, isCut }: SizeEstimate): string {
-  if (isExact) return `${Math.round(atLeast)}`;
+  if (isExact) return `about ${Math.round(atLeast)}`;
   const [least, most] = [roundedText(atLeast), roundedText(atMost)];
   if (isCut) return `${least} or more`;
   return least === most ? `about ${least}` : `between ${least} and ${most}`;

@@ -27,6 +27,8 @@ export interface PopulationOptions {
   /** Steps of one execution; of all together. */
   readonly stepLimit: number;
   readonly budget: number;
+  /** Asked before each node; false: enough. */
+  goesOn?(): boolean;
 }
 
 export interface PopulationResult {
@@ -74,7 +76,8 @@ class Population {
     let traces = 0;
     while (this.#level.length > 0) {
       for (let node = this.#level.pop(); node !== undefined; node = this.#level.pop()) {
-        const isLeaf = this.#steps >= budget ? this.#cut() : this.#expand(node);
+        const goesOn = this.#steps < budget && this.#options.goesOn?.() !== false;
+        const isLeaf = goesOn ? this.#expand(node) : this.#cut();
         if (isLeaf) traces += share;
       }
       if (this.#children.length > width) {

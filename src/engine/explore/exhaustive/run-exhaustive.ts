@@ -4,6 +4,7 @@
  * of any strategy.
  */
 
+import { PER_CPU_BYTES } from '../../../cpu/per-cpu.ts';
 import { deadlockFinding, waitsOf } from '../deadlock.ts';
 import type { Explorer } from '../explorer.ts';
 import type { ScheduleResult } from '../result.ts';
@@ -18,8 +19,14 @@ import {
 
 export interface ExhaustiveOptions {
   readonly executionLimit: number;
-  readonly symmetric?: readonly (readonly number[])[];
+  /** Absent: the explorer's. */
+  readonly stepLimit?: number;
+  /** CPUs that may change places; their own areas go with them. */
+  readonly groups?: readonly (readonly number[])[];
+  /** For tests: count what is the same, leave nothing out. */
+  readonly prune?: boolean;
   expired?(): boolean;
+  traced?(keys: readonly number[]): void;
 }
 
 export interface ExhaustiveResult {
@@ -31,8 +38,14 @@ export interface ExhaustiveResult {
 export function runExhaustive(explorer: Explorer, options: ExhaustiveOptions): ExhaustiveResult {
   const search = searchExhaustively({
     ...options,
+    symmetric: {
+      groups: options.groups ?? [],
+      areas: explorer.setup.perCpu,
+      areaBytes: PER_CPU_BYTES,
+      prune: options.prune ?? true,
+    },
     makeExecution: fromBoot(explorer),
-    stepLimit: explorer.stepLimit,
+    stepLimit: options.stepLimit ?? explorer.stepLimit,
     ended: (_, ending) => {
       if (ending === 'deadlocked') {
         const finding = deadlockFinding(explorer);

@@ -13,7 +13,7 @@ import { assert } from '../../../base/assert.ts';
 import { dependent, type Execution, StepKind } from '../execution.ts';
 import { Nodes } from './nodes.ts';
 import { Races } from './races.ts';
-import { Symmetry } from './symmetry.ts';
+import { type Interchangeable, Symmetry } from './symmetry.ts';
 import { Trace } from './trace.ts';
 
 /** Chooses a number below `count` inside a step. */
@@ -31,10 +31,12 @@ export interface SearchOptions {
   /** Executions after which the search ends. */
   readonly executionLimit: number;
   /**
-   * Groups of CPUs that run the same program: on the same addresses, without looking at their
-   * number, or two executions would be taken for one. Empty: no symmetry.
+   * CPUs whose change of places makes an execution of an execution, or two of them would be taken
+   * for one that are not. Absent: none.
    */
-  readonly symmetric?: readonly (readonly number[])[];
+  readonly symmetric?: Interchangeable;
+  /** Keys of each trace that ended: its own, then those of its renamings (symmetry.ts). */
+  traced?(keys: readonly number[]): void;
   /** Looks at an execution that can't go on; may throw what it finds. */
   ended?(execution: Execution, ending: Ending): void;
   /** Asked before each execution: the time is up. */
@@ -118,7 +120,7 @@ class Search {
     this.#trace = new Trace(execution, options.stepLimit);
     this.#nodes = new Nodes(execution.agentCount, options.stepLimit);
     this.#races = new Races(this.#trace, this.#nodes);
-    this.#symmetry = new Symmetry(this.#trace, options.symmetric ?? []);
+    this.#symmetry = new Symmetry(this.#trace, options.symmetric ?? { groups: [] });
   }
 
   run(): SearchResult {
@@ -252,6 +254,7 @@ class Search {
     this.#racePending(execution, false);
     const programs = execution.kind.subarray(0, execution.cpuCount);
     const ending = programs.every((kind) => kind === StepKind.None) ? 'completed' : 'deadlocked';
+    if (this.#options.traced !== undefined) this.#options.traced(this.#symmetry.keys());
     if (!this.#symmetry.isNew()) {
       this.#result.renamed++;
       return;

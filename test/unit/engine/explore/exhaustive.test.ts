@@ -57,7 +57,7 @@ function search(program: ToyProgram, model: MemoryModel, symmetric: readonly num
     makeExecution: (chooser) => new ToyExecution(program, model, chooser),
     stepLimit: 100,
     executionLimit: 1e6,
-    symmetric,
+    symmetric: { groups: symmetric },
     ended: (execution) => outcomes.add((execution as ToyExecution).outcome),
   });
   expect(result.outcome).toBe('complete');
