@@ -2,8 +2,8 @@
  * L1 instruction cache: tags as in TagArray, and beside each way where the words of its copy lie,
  * which are what the CPU executes. Without CTR_EL0.DIC nothing but maintenance keeps them equal to
  * memory (Arm ARM DDI 0487, B2.3 "Concurrent modification and execution of instructions"), so they
- * are taken down when the line is filled. With DIC the cache is included in the coherent L2 and its
- * lines have no words of their own.
+ * are taken down when the line is filled. With DIC the cache is included in the coherent L2, and
+ * its lines have no words of their own.
  */
 
 import type { CacheGeometry } from '../machine/machine.ts';
@@ -16,20 +16,20 @@ const NO_WORDS = new Int32Array(0);
 export class InstructionCache extends TagArray {
   /** Index in `words` of the copy of each way; moves with its tag. */
   readonly slots: Int32Array;
-  /** Copies; room for one line if the cache is coherent. Made with the first fill. */
+  /** Copies; none if the cache is coherent. Made with the first fill. */
   words: Int32Array = NO_WORDS;
+  #isUsed = false;
   readonly #coherent: boolean;
 
   constructor(geometry: CacheGeometry, nodeCount: number, coherent: boolean) {
     super(geometry, nodeCount);
     this.#coherent = coherent;
-    const slot = (way: number): number => (coherent ? 0 : way * LINE_WORDS);
-    this.slots = Int32Array.from(this.tags, (_, way) => slot(way));
+    this.slots = Int32Array.from(this.tags, (_, way) => way * LINE_WORDS);
   }
 
   /** As in every cache; nothing to remove before the first fill. */
   override remove(paHi: number, paLo: number): number {
-    return this.words.length === 0 ? LineState.Invalid : super.remove(paHi, paLo);
+    return this.#isUsed ? super.remove(paHi, paLo) : LineState.Invalid;
   }
 
   override touch(paHi: number, paLo: number): number {
@@ -45,9 +45,10 @@ export class InstructionCache extends TagArray {
   }
 
   override fill(paHi: number, paLo: number, state: number): number {
-    if (this.words.length === 0) {
-      this.words = new Int32Array(this.#coherent ? LINE_WORDS : this.tags.length * LINE_WORDS);
+    if (!this.#isUsed && !this.#coherent) {
+      this.words = new Int32Array(this.tags.length * LINE_WORDS);
     }
+    this.#isUsed = true;
     const base = this.baseOf(paLo);
     let victim = base + this.ways - 1;
     for (let way = base; way < base + this.ways; way++) {

@@ -13,6 +13,7 @@ import { Change, DescriptorWatch } from './descriptor-watch.ts';
 import { DvmWatch, type IssuedTlbis } from './dvm-watch.ts';
 import { type EventColumns, EventLog } from './event-log.ts';
 import { Access, Mark, type TableMarks, TableReads } from './table-reads.ts';
+import { TextWatch } from './text-watch.ts';
 import type { TlbiRecord } from './tlbi-record.ts';
 import type { TranslationColumns } from './translation-log.ts';
 import { type Clock, TranslationWatch } from './translation-watch.ts';
@@ -30,6 +31,7 @@ export interface CpuLog {
   readonly violations: readonly Violation[];
   readonly violationCount: number;
   readonly tlbiCount: number;
+  readonly fetchCount: number;
   /** When the log of events was full, and when the first of all logs was; Infinity: never. */
   readonly eventsFullAtPs: number;
   readonly fullAtPs: number;
@@ -57,6 +59,7 @@ const NO_TLBI = { operation: 0, context: 0, hi: 0, lo: 0, pages: 0, granuleShift
 export class CpuWatch {
   readonly translations: TranslationWatch;
   readonly dvm: DvmWatch;
+  readonly text: TextWatch;
   readonly #cpu: number;
   readonly #clock: Clock;
   readonly #events: EventLog;
@@ -75,6 +78,7 @@ export class CpuWatch {
     const rowsMax = Math.floor(ROWS_TOTAL / activeCount);
     this.translations = new TranslationWatch(cpu, clock, bbm, rowsMax);
     this.dvm = new DvmWatch(cpu, options.cpuCount);
+    this.text = new TextWatch(cpu);
     this.#tables = new TableReads(options.marks, eventsMax);
     this.#descriptors = new DescriptorWatch(options.memory);
   }
@@ -142,7 +146,10 @@ export class CpuWatch {
   /** Another CPU's TLBI takes effect here, next. */
   tlbiReceived(issuer: number, effectPs: number, operation: number): void {
     const sequence = this.dvm.received(issuer);
-    if (isInstructionForm(operation)) return;
+    if (isInstructionForm(operation)) {
+      this.text.arrives(effectPs);
+      return;
+    }
     this.translations.remoteTlbiBegins(effectPs, issuer, sequence);
   }
 
@@ -157,7 +164,7 @@ export class CpuWatch {
     this.translations.close();
     this.#tables.close();
     const { translations, breakBeforeMake } = this.translations.findings;
-    const findings = [translations, breakBeforeMake, this.dvm.findings];
+    const findings = [translations, breakBeforeMake, this.dvm.findings, this.text.findings];
     return {
       cpu: this.#cpu,
       events: this.#events.columns(),
@@ -167,6 +174,7 @@ export class CpuWatch {
       violations: findings.flatMap(({ violations }) => violations),
       violationCount: findings.reduce((sum, { count }) => sum + count, 0),
       tlbiCount: this.translations.tlbiCount,
+      fetchCount: this.text.count,
       eventsFullAtPs: this.#events.fullAtPs,
       fullAtPs: Math.min(
         this.#events.fullAtPs,

@@ -19,6 +19,7 @@ import { LockOrder } from './lock-order.ts';
 import { LockOwnership } from './lock-ownership.ts';
 import type { Occurrence, Oracle, ReplayInput } from './oracle.ts';
 import { Stage2Conflict } from './stage2-conflict.ts';
+import { fetchesOf, StaleText } from './stale-text.ts';
 import { TableLifetime } from './table-lifetime.ts';
 import { TimeMerge } from './time-merge.ts';
 import { UnfinishedTlbi } from './unfinished-tlbi.ts';
@@ -57,6 +58,7 @@ export function judge(logs: readonly CpuLog[], facts: RunFacts): Verdict[] {
 }
 
 function makeOracles(input: ReplayInput, facts: RunFacts): Oracle[] {
+  const text = fetchesOf(input.logs) > 0 ? [new StaleText(input)] : [];
   return [
     new UnfinishedTlbi(input),
     new Stage2Conflict(input),
@@ -67,6 +69,7 @@ function makeOracles(input: ReplayInput, facts: RunFacts): Oracle[] {
     new LockOwnership(input),
     new LockOrder(facts.symbols),
     new DirtyLog(input),
+    ...text,
   ];
 }
 

@@ -16,6 +16,7 @@ export const Rule = {
   Locks: 'locks',
   LockOrder: 'lock-order',
   DirtyLog: 'dirty-log',
+  StaleText: 'stale-text',
 } as const;
 export type Rule = (typeof Rule)[keyof typeof Rule];
 

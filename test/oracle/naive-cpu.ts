@@ -311,11 +311,11 @@ export class NaiveCpu extends NaiveText implements Cpu {
     pages: number,
   ): void {
     if (operation === Tlbi.IcIalluIs) {
-      this.l1i.clear();
+      this.dropAllText();
       return;
     }
     if (operation === Tlbi.IcIvau) {
-      this.l1i.drop(hi * 2 ** 32 + (lo >>> 0));
+      this.dropText(hi * 2 ** 32 + (lo >>> 0));
       return;
     }
     const address = addressNumber(hi, lo);

@@ -108,8 +108,10 @@ export abstract class NaiveMemory extends NaiveTranslation {
 
   /** A line has left the L2, which includes the L1I only if that is coherent. */
   protected leaves(line: number): void {
-    if (this.machine.features.dic) this.l1i.drop(line);
+    if (this.machine.features.dic) this.dropText(line);
   }
+
+  protected abstract dropText(line: number): void;
 
   protected wordsOf(line: number): readonly number[] {
     return Array.from({ length: LINE_BYTES / 4 }, (_, i) => this.peek(line + 4 * i));

@@ -12,7 +12,12 @@ import type { Micro } from './naive-walk.ts';
 
 export abstract class NaiveText extends NaiveMemory {
   /** What the CPU executes: the line fetched last, by virtual address. */
-  #executes: { readonly line: number; readonly words: readonly number[] } | null = null;
+  #executes: {
+    readonly line: number;
+    /** Physical line; its words are memory's until they are frozen (words). */
+    readonly physical: number;
+    words: readonly number[] | null;
+  } | null = null;
 
   protected override synchronise(): void {
     this.#executes = null;
@@ -31,42 +36,53 @@ export abstract class NaiveText extends NaiveMemory {
     }
     yield* this.moment();
     const va = addressNumber(aHi, aLo);
+    let cost = this.machine.l1i.latencyPs;
     if (this.#executes?.line !== lineOf(va)) {
-      const words = yield* this.#line(aHi, aLo);
-      if (words === null) return false;
-      this.#executes = { line: lineOf(va), words };
-    } else {
-      this.clock += this.machine.l1i.latencyPs;
+      const found = yield* this.#line(aHi, aLo);
+      if (found === null) return false;
+      cost = found.cost;
+      const copy = this.l1i.use(found.physical)!;
+      const words = this.machine.features.dic ? null : copy;
+      this.#executes = { line: lineOf(va), physical: found.physical, words };
     }
-    this.lo = this.#executes.words[(aLo >>> 2) & 15]!;
+    const { physical, words } = this.#executes;
+    this.lo = (words ?? this.wordsOf(physical))[(aLo >>> 2) & 15]!;
     this.hi = 0;
+    this.clock += cost;
     return this.#fetched();
   }
 
-  /** The words of a line by way of the TLBs and caches; null: it faulted. */
-  *#line(aHi: number, aLo: number): Micro<readonly number[] | null> {
+  /** Brings the line into the L1I by way of the TLBs and caches; null: it faulted. */
+  *#line(aHi: number, aLo: number): Micro<{ physical: number; cost: number } | null> {
     for (;;) {
       const pa = yield* this.translated(aHi, aLo, 'fetch');
       if (pa === null) return null;
-      const line = lineOf(pa);
-      const copy = this.l1i.use(line);
-      if (copy !== undefined) {
-        const words = this.machine.features.dic ? this.wordsOf(line) : copy;
-        this.clock += this.machine.l1i.latencyPs;
-        return words;
-      }
+      const physical = lineOf(pa);
+      if (this.l1i.has(physical)) return { physical, cost: this.machine.l1i.latencyPs };
       this.count(Counter.L1iMisses, 1);
-      if (this.hitSecondLevel(pa, false)) {
-        this.l1i.add(line, this.wordsOf(line));
-        return this.wordsOf(line);
+      if (this.l2.use(physical) !== Mesi.Invalid) {
+        this.l1i.add(physical, this.wordsOf(physical));
+        return { physical, cost: this.machine.l2.latencyPs };
       }
       this.count(Counter.FetchL2Misses, 1);
       this.ask(pa, 'fetch', 'text');
       yield 'line';
       if (this.takeMark()) continue;
-      this.clock += 1;
-      return this.wordsOf(line);
+      return { physical, cost: 1 };
     }
+  }
+
+  /** A line goes from the L1I; what is being executed stays as it is now. */
+  protected override dropText(line: number): void {
+    this.l1i.drop(line);
+    const executed = this.#executes;
+    if (executed?.physical === line) executed.words ??= this.wordsOf(line);
+  }
+
+  protected dropAllText(): void {
+    this.l1i.clear();
+    const executed = this.#executes;
+    if (executed !== null) executed.words ??= this.wordsOf(executed.physical);
   }
 
   #fetched(): true {

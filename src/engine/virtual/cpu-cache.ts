@@ -29,6 +29,9 @@ export class CachedCpu extends CpuCore {
    */
   protected fetchedHi = NO_PAGE_HI;
   protected fetchedLo = 0;
+  /** Its physical address, while a coherent L1I lets the CPU see it as memory is; else none. */
+  protected liveHi = NO_PAGE_HI;
+  protected liveLo = 0;
   protected readonly l2: TagArray;
   protected readonly l1LatencyPs: number;
   protected readonly l2LatencyPs: number;
@@ -118,7 +121,7 @@ export class CachedCpu extends CpuCore {
     this.#countSource();
     if (state === LineState.Invalid) return;
     this.#install(hi, lo, state);
-    if (this.waitFor === WaitFor.Fetch) this.copyToL1i(hi, lo, this.clock);
+    if (this.waitFor === WaitFor.Fetch) this.copyToL1i(hi, lo);
   }
 
   #install(hi: number, lo: number, state: number): void {
@@ -139,7 +142,7 @@ export class CachedCpu extends CpuCore {
     const hi = this.l2.victimHi;
     const lo = this.l2.victimLo;
     const l1State = this.l1d.remove(hi, lo);
-    if (this.coherentText) this.l1i.remove(hi, lo);
+    if (this.coherentText) this.dropText(hi, lo);
     if (this.l2.victimState === LineState.Shared) return;
     const dirty = this.l2.victimState === LineState.Modified || l1State === LineState.Modified;
     const home = nodeOf(hi);
@@ -163,6 +166,17 @@ export class CachedCpu extends CpuCore {
     this.l2.setState(l2Way, LineState.Modified);
   }
 
+  /** Takes the line from the L1I; what is being executed stays as it is now. */
+  protected dropText(paHi: number, paLo: number): void {
+    this.l1i.remove(paHi, paLo);
+    if (paHi === this.liveHi && (paLo ^ this.liveLo) >>> 6 === 0) this.freezeFetched();
+  }
+
+  /** The line fetched last is about to be lost. */
+  protected freezeFetched(): void {
+    this.liveHi = NO_PAGE_HI;
+  }
+
   /** A Modified copy in the L1D goes to the L2, which holds the line. */
   protected cleanL1d(paHi: number, paLo: number): void {
     const way = this.l1d.find(paHi, paLo);
@@ -172,12 +186,13 @@ export class CachedCpu extends CpuCore {
   }
 
   /** Puts a line that the L2 holds into the L1I, which it missed, as memory is now. */
-  protected copyToL1i(hi: number, lo: number, atPs: number): void {
+  protected copyToL1i(hi: number, lo: number): void {
     const known = this.l1i.touch(hi, lo) !== LineState.Invalid;
     if (known) assert(false, 'a line is fetched that the L1I holds');
     this.l1i.fill(hi, lo, LineState.Shared);
-    this.l1i.copy(lo, this.zoneOf(hi, lo));
-    this.witness?.access(this.id, hi, lo, false, atPs);
+    if (!this.coherentText) this.l1i.copy(lo, this.zoneOf(hi, lo));
+    this.witness?.access(this.id, hi, lo, false, this.clock);
+    this.watch?.text.taken(hi, lo, this.clock);
   }
 
   zoneOf(paHi: number, paLo: number): Int32Array {
@@ -190,7 +205,9 @@ export class CachedCpu extends CpuCore {
    * was fetched before is fetched anew.
    */
   protected synchroniseContext(): void {
+    this.watch?.text.synchronised(this.clock);
     this.fetchedHi = NO_PAGE_HI;
+    this.liveHi = NO_PAGE_HI;
   }
 
   /** The copy is lost at a window boundary. Called before any CPU runs in that window. */
@@ -215,7 +232,7 @@ export class CachedCpu extends CpuCore {
   protected dropLine(paHi: number, paLo: number): void {
     this.l1d.remove(paHi, paLo);
     this.l2.remove(paHi, paLo);
-    if (this.coherentText) this.l1i.remove(paHi, paLo);
+    if (this.coherentText) this.dropText(paHi, paLo);
   }
 
   #countSource(): void {

@@ -38,12 +38,15 @@ export class InvalidatingCpu extends TranslatingCpu {
     pages: number,
   ): void {
     if (operation === Tlbi.IcIalluIs) {
+      if (this.liveHi !== NO_PAGE_HI) this.freezeFetched();
       this.l1i.clear();
+      this.watch?.text.allInvalidated(this.clock);
       return;
     }
     if (operation === Tlbi.IcIvau) {
       // By physical address: the issuer has translated (the caches are physically tagged).
-      this.l1i.remove(aHi, aLo);
+      this.watch?.text.invalidated(aHi, aLo, this.clock);
+      this.dropText(aHi, aLo);
       return;
     }
     const guest = context >>> 16 !== 0;

@@ -17,7 +17,7 @@ import {
 import type { StageRoot } from '../../translation/walk-port.ts';
 import { CachedCpu } from './cpu-cache.ts';
 import type { CpuEnvironment } from './cpu-core.ts';
-import { NO_PAGE_HI, Phase } from './cpu-state.ts';
+import { EMPTY_ZONE, NO_PAGE_HI, Phase } from './cpu-state.ts';
 
 const VA_BITS = 48;
 
@@ -37,6 +37,10 @@ export class RegimeCpu extends CachedCpu {
   protected pageHi = NO_PAGE_HI;
   /** The same of the page fetched from last. */
   protected textPageHi = NO_PAGE_HI;
+  protected textPageLo = 0;
+  protected textPagePaHi = 0;
+  protected textPagePaLo = 0;
+  protected textPageZone: Int32Array = EMPTY_ZONE;
   /** Tag of the current regime. */
   protected context = 0;
   protected vmid = 0;

@@ -264,36 +264,29 @@ export class TranslatingCpu extends RegimeCpu {
       this.#walkFault();
       return false;
     }
-    const w = walker;
     this.pageHi = NO_PAGE_HI;
     this.textPageHi = NO_PAGE_HI;
-    this.#filled = l1.insert(
-      w.context,
-      w.global,
-      w.vaHi,
-      w.vaLo,
-      w.stage1Shift,
-      w.stage2Shift,
-      w.ipaHi,
-      w.ipaLo,
-      w.paHi,
-      w.paLo,
-      w.permissions,
-    );
-    this.tlb2.insert(
-      w.context,
-      w.global,
-      w.vaHi,
-      w.vaLo,
-      w.stage1Shift,
-      w.stage2Shift,
-      w.ipaHi,
-      w.ipaLo,
-      w.paHi,
-      w.paLo,
-      w.permissions,
-    );
+    this.#filled = this.#insert(l1);
+    this.#insert(this.tlb2);
     return true;
+  }
+
+  /** What the walk has found; returns its index. */
+  #insert(tlb: Tlb): number {
+    const w = this.walker;
+    return tlb.insert(
+      w.context,
+      w.global,
+      w.vaHi,
+      w.vaLo,
+      w.stage1Shift,
+      w.stage2Shift,
+      w.ipaHi,
+      w.ipaLo,
+      w.paHi,
+      w.paLo,
+      w.permissions,
+    );
   }
 
   // ---- the walker's port ----------------------------------------------------------------------
@@ -373,12 +366,6 @@ export class TranslatingCpu extends RegimeCpu {
   }
 
   // ---- instruction side and address translation operations -------------------------------------
-
-  // The page fetched from last, as page* for data.
-  protected textPageLo = 0;
-  protected textPagePaHi = 0;
-  protected textPagePaLo = 0;
-  protected textPageZone: Int32Array = EMPTY_ZONE;
 
   /** Translates an instruction fetch into accessPa*; as translateData. */
   protected translateFetch(aHi: number, aLo: number): boolean {

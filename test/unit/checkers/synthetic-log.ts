@@ -46,6 +46,7 @@ export function logsOf(
       violations: [],
       violationCount: 0,
       tlbiCount: 0,
+      fetchCount: 0,
       eventsFullAtPs: events.fullAtPs,
       fullAtPs: events.fullAtPs,
     };
