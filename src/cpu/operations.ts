@@ -222,5 +222,7 @@ export const EventKind = {
   DirtyBitmapPages: 27,
   /** A branch of a lock's code (src/sync/lock-events.ts): its number instead of an address. */
   BranchPassed: 28,
+  /** The instruction at the address is changed for all: nobody may execute an older one. */
+  TextPatched: 29,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];

@@ -10,6 +10,7 @@ import type { ExploreTranslation } from '../../src/engine/explore/mmu.ts';
 import type { ScheduleResult } from '../../src/engine/explore/result.ts';
 import { runSchedule } from '../../src/engine/explore/run-schedule.ts';
 import { RandomWalk } from '../../src/engine/explore/strategies/random.ts';
+import type { Features } from '../../src/machine/machine.ts';
 import { BootMemory } from '../../src/memory/boot.ts';
 import { type Address, toLinear } from '../../src/memory/physical-address.ts';
 import { PhysicalMemory } from '../../src/memory/physical-memory.ts';
@@ -23,6 +24,9 @@ export interface ProgramsOptions {
   readonly words?: readonly string[];
   readonly backedBytes?: number;
   readonly translation?: ExploreTranslation;
+  readonly features?: Partial<Features>;
+  /** Words of declared text, each on a line of its own. */
+  readonly text?: readonly string[];
   boot?(boot: BootMemory): void;
 }
 
@@ -38,7 +42,11 @@ export function openPrograms(
   options: ProgramsOptions = {},
 ): OpenPrograms {
   const cpuCount = programs.length;
-  const machine = makeTestMachine({ cpuCount, nodeCount: 1 });
+  const machine = makeTestMachine({
+    cpuCount,
+    nodeCount: 1,
+    ...(options.features === undefined ? {} : { features: options.features }),
+  });
   const memory = new PhysicalMemory(
     PhysicalMemory.allocate(machine.memoryBytesOfNode, options.backedBytes ?? 1 << 18),
   );
@@ -50,6 +58,9 @@ export function openPrograms(
   const words: Record<string, Address> = {};
   for (const name of options.words ?? ['x', 'y', 'z']) {
     words[name] = toLinear(boot.allocateNamed(name, 0, 64));
+  }
+  for (const name of options.text ?? []) {
+    words[name] = toLinear(boot.allocateText(name, 0, 64, 64));
   }
   options.boot?.(boot);
   const explorer = new Explorer(

@@ -279,8 +279,10 @@ export abstract class ExploreCpuMemory extends ExploreCpuGate {
 
   cleanInvalidateLine(aHi: number, aLo: number): boolean {
     const gate = this.gate(Op.CleanInvalidateLine, aHi, aLo, 0, 0);
-    if (gate === Gate.Perform && this.translated) this.noteTranslation(false);
-    return gate !== Gate.Refuse;
+    if (gate !== Gate.Perform) return gate === Gate.Skip;
+    if (this.translated) this.noteTranslation(false);
+    this.world.text?.clean(this.id, this.word);
+    return true;
   }
 
   #page(op: Op, write: boolean, aHi: number, aLo: number, x0: number, x1: number, x2: number) {

@@ -206,6 +206,12 @@ export class Explorer implements Execution {
     return count;
   }
 
+  /** Number of the newest content of a line of declared text (physical address); 0: as booted. */
+  newestText(hi: number, lo: number): number {
+    const word = this.memory.indexOf(hi, lo);
+    return this.text?.holds(word) === true ? this.text.newest(word) : 0;
+  }
+
   /** CPU that an agent belongs to. */
   cpuOf(agent: number): number {
     return agent % this.cpuCount;

@@ -19,6 +19,7 @@ import { makeHistory } from './history.ts';
 import { makeLockClass } from './lock-class.ts';
 import { makeLostMapping } from './lost-mapping.ts';
 import type { OracleContext, StressOracle } from './oracle.ts';
+import { makeStaleText } from './stale-text.ts';
 import { makeStaleTlb } from './stale-tlb.ts';
 import { makeStarvation } from './starvation.ts';
 import { makeUseAfterFree } from './use-after-free.ts';
@@ -41,7 +42,7 @@ function having<Name extends Method>(all: readonly StressOracle[], name: Name): 
   return all.filter((oracle): oracle is Having<Name> => oracle[name] !== undefined);
 }
 
-const Late = { Tables: 1, Histories: 2, Bitmaps: 4 } as const;
+const Late = { Tables: 1, Histories: 2, Bitmaps: 4, Text: 8 } as const;
 
 /** By kind of event: who has to be there to hear it. */
 const WANTED_BY = new Uint8Array(256);
@@ -52,6 +53,7 @@ WANTED_BY[EventKind.ChangeInvoked] = Late.Histories;
 WANTED_BY[EventKind.GuestAccess] = Late.Histories;
 WANTED_BY[EventKind.PageWriteProtected] = Late.Bitmaps;
 WANTED_BY[EventKind.DirtyBitmap] = Late.Bitmaps;
+WANTED_BY[EventKind.TextPatched] = Late.Text;
 
 /** All oracles of one schedule after the other. */
 export function observe(context: OracleContext, limits: OracleLimits = {}): Observer {
@@ -105,6 +107,9 @@ export function observe(context: OracleContext, limits: OracleLimits = {}): Obse
     tlbi(operation) {
       for (const oracle of late) oracle.tlbi?.(operation);
     },
+    fetched(cpu, hi, lo, version) {
+      for (const oracle of late) oracle.fetched?.(cpu, hi, lo, version);
+    },
     dsb(cpu) {
       for (const oracle of late) oracle.dsb?.(cpu);
     },
@@ -122,10 +127,13 @@ export function observe(context: OracleContext, limits: OracleLimits = {}): Obse
 }
 
 function makeLate(wanted: number, context: OracleContext): StressOracle[] {
-  const { word } = context;
+  const { word, newestText } = context;
   const made: StressOracle[] = [];
   if ((wanted & Late.Tables) !== 0 && word !== undefined) {
     made.push(makeBreakBeforeMake(context, word));
+  }
+  if ((wanted & Late.Text) !== 0 && newestText !== undefined) {
+    made.push(makeStaleText(context, newestText));
   }
   if ((wanted & Late.Histories) !== 0) made.push(makeHistory(context));
   if ((wanted & Late.Bitmaps) !== 0 && word !== undefined) made.push(makeDirtyLog(context, word));
@@ -167,6 +175,7 @@ export function observeExplorer(explorer: Explorer, limits: OracleLimits): Obser
         explorer.kind[explorer.cpuCount + cpu] !== StepKind.Drain,
       interrupts: (cpu) => explorer.cpus[cpu]!.interruptsEnabled,
       word: (hi, lo) => explorer.memory.peek32(hi & 0xffff, lo),
+      newestText: (hi, lo) => explorer.newestText(hi & 0xffff, lo),
       sizesMayDiffer: explorer.machine.features.bbm !== '0',
       fail: (finding) => explorer.fail(finding),
       reach: (goal) => explorer.reached.add(goal),

@@ -14,6 +14,7 @@ import { LOST_MAPPING_FACTS } from './lost-mapping.ts';
 import { LOST_UPDATE_FACTS } from './lost-update.ts';
 import { LOST_WAKE_UP_FACTS } from './lost-wake-up.ts';
 import type { OracleFacts } from './oracle.ts';
+import { STALE_TEXT_FACTS } from './stale-text.ts';
 import { STALE_TLB_FACTS } from './stale-tlb.ts';
 import { STARVATION_FACTS } from './starvation.ts';
 import { TORN_READ_FACTS } from './torn-read.ts';
@@ -34,6 +35,7 @@ export const ORACLES: readonly OracleFacts[] = [
   FRAMES_FACTS,
   BREAK_BEFORE_MAKE_FACTS,
   STALE_TLB_FACTS,
+  STALE_TEXT_FACTS,
   HISTORY_FACTS,
   LOST_MAPPING_FACTS,
   DIRTY_LOG_FACTS,

@@ -27,6 +27,8 @@ export interface OracleContext {
   interrupts(cpu: number): boolean;
   /** Word of memory at a physical address, now; absent where nobody can look. */
   word?(hi: number, lo: number): number;
+  /** Number of the newest content of a line of declared text; absent where nobody can look. */
+  newestText?(hi: number, lo: number): number;
   /** FEAT_BBM: the size of a mapping may change without a break. */
   readonly sizesMayDiffer?: boolean;
   /** Ends the schedule; an engine may make it throw. */
@@ -51,6 +53,8 @@ export interface StressOracle {
   /** Performed: the CPU's own TLBIs are complete. */
   dsb?(cpu: number): void;
   setRoot?(cpu: number, register: number, hi: number, lo: number): void;
+  /** A word of declared text is executed: number of the content that its line had. */
+  fetched?(cpu: number, hi: number, lo: number, version: number): void;
   /** An access was made through a translation. */
   translated?(translated: Translated): void;
   /** All programs have ended. */
