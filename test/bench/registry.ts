@@ -2,6 +2,7 @@
 
 import type { Benchmark } from './benchmark.ts';
 import { EXPLORE_BENCHMARKS } from './explore.ts';
+import { codeBlocks, fetchHits } from './fetches.ts';
 import { growthOfHits, growthOfMcs, growthOfReads } from './growth.ts';
 import { lineTransactions, mcs, mcs2Nodes, ticket, ticket2Nodes } from './locks.ts';
 import { memory192 } from './memory.ts';
@@ -22,6 +23,8 @@ export const BENCHMARKS: readonly Benchmark[] = [
   privateHits64Cpus,
   randomReads1GiB,
   randomReads16Cpus,
+  fetchHits,
+  codeBlocks,
   lineTransactions,
   mcs,
   mcs2Nodes,

@@ -4,7 +4,7 @@
  *
  * A part of the text is hot: its functions lie side by side at the start, and calls and dispatches
  * go there with the hot share. Sizes follow what compilers make of kernels in kind, not in figures:
- * blocks of a few instructions, functions of a few lines (no source; parameters are the workload's).
+ * blocks of a few instructions, functions of a few lines (no source: the workload's parameters).
  */
 
 import { UserError } from '../../base/errors.ts';
@@ -159,13 +159,12 @@ function levelOf(start: number): number {
 function pickCallee(layout: CodeLayout, caller: number, stream: RandomStream): number {
   const { functions } = layout;
   const level = levelOf(caller);
-  const first = pickFunction(layout, stream.uint32(), stream.uint32());
-  const isHot = first < (functions[layout.hotFunctions] ?? Number.POSITIVE_INFINITY);
+  const first = pickIndex(layout, stream.uint32(), stream.uint32());
+  const isHot = first < layout.hotFunctions;
   const from = isHot ? 0 : layout.hotFunctions;
   const count = isHot ? layout.hotFunctions : functions.length - from;
-  const start = functions.indexOf(first) - from;
   for (let i = 0; i < Math.min(count, CALLEES_TRIED); i++) {
-    const callee = functions[from + ((start + i) % count)]!;
+    const callee = functions[from + ((first - from + i) % count)]!;
     if (levelOf(callee) < level) return callee;
   }
   return -1;
@@ -173,11 +172,13 @@ function pickCallee(layout: CodeLayout, caller: number, stream: RandomStream): n
 
 /** Start of a function: hot with the hot share; two random words. */
 export function pickFunction(layout: CodeLayout, shareWord: number, choiceWord: number): number {
+  return layout.functions[pickIndex(layout, shareWord, choiceWord)]!;
+}
+
+function pickIndex(layout: CodeLayout, shareWord: number, choiceWord: number): number {
   const { functions, hotFunctions, parameters } = layout;
   const cold = functions.length - hotFunctions;
   const wantsHot = shareWord / 0x1_0000_0000 < parameters.hotShare;
   const isHot = cold === 0 || (wantsHot && hotFunctions > 0);
-  return isHot
-    ? functions[choiceWord % hotFunctions]!
-    : functions[hotFunctions + (choiceWord % cold)]!;
+  return isHot ? choiceWord % hotFunctions : hotFunctions + (choiceWord % cold);
 }
