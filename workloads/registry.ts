@@ -27,6 +27,7 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   page_fault2: async () => (await import('./page_fault2.ts')).pageFault2,
   page_fault3: async () => (await import('./page_fault3.ts')).pageFault3,
   mmap1: async () => (await import('./mmap1.ts')).mmap1,
+  bpf_load_storm: async () => (await import('./bpf_load_storm.ts')).bpfLoadStorm,
   trace: async () => (await import('./trace.ts')).trace,
 };
 

@@ -106,7 +106,10 @@ export function whatIfOf(
   return best;
 }
 
-/** The version that runs these options, the default if several do; null: none. */
+/**
+ * The version that runs these options: the default if it does, else the newest, a posted series only
+ * if no release does; null: none.
+ */
 export function versionOf(
   families: readonly KernelFamily[],
   options: Parameters,
@@ -114,8 +117,10 @@ export function versionOf(
 ): string | null {
   const fitting = VERSIONS.filter(
     (version) => differences(families, version, options, machine).length === 0,
-  ).map(({ name }) => name);
-  return fitting.includes(LIKE_DEFAULT) ? LIKE_DEFAULT : (fitting.at(-1) ?? null);
+  );
+  if (fitting.some(({ name }) => name === LIKE_DEFAULT)) return LIKE_DEFAULT;
+  const released = fitting.filter(({ base }) => base === undefined);
+  return (released.at(-1) ?? fitting.at(-1))?.name ?? null;
 }
 
 /** The header's label: "what-if: mmapLock=none (nearest kernel: v6.13)". */

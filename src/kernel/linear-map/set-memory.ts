@@ -171,7 +171,8 @@ export class SetMemory {
       yield* table.walk(cpu, hi, lo, level, false);
     }
     assert(cpu.ret === KernelWalk.Found, 'no mapping at an address whose frame is asked for');
-    while (!cpu.load64(cpu.hi, cpu.lo, Order.Relaxed)) yield;
+    const entry = { hi: cpu.hi, lo: cpu.lo };
+    while (!cpu.load64(entry.hi, entry.lo, Order.Relaxed)) yield;
     const shift = LEAF_SHIFT[level]!;
     const offset = (lo >>> 0) % 2 ** shift;
     const frame = { hi: outputHi(cpu.hi, shift), lo: outputLo(cpu.lo, shift) };

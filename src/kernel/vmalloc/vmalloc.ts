@@ -130,7 +130,7 @@ export class Vmalloc {
       yield* table.walk(cpu, at.hi, at.lo, PTE_LEVEL, false);
       if (cpu.ret === KernelWalk.Block) yield* table.walk(cpu, at.hi, at.lo, PMD_LEVEL, false);
       if (cpu.ret !== KernelWalk.Found) continue;
-      while (!cpu.store64(cpu.hi, cpu.lo, 0, 0, Order.Relaxed)) yield;
+      yield* clearEntry(cpu, cpu.hi, cpu.lo);
     }
     if (pages > 0) yield* flushKernelRange(cpu, start.hi, start.lo, pages);
     yield* this.#giveFrames(cpu, yield* framesOf(cpu, area));
@@ -240,7 +240,7 @@ export class Vmalloc {
       const isBlock = cpu.ret === KernelWalk.Block;
       if (isBlock) yield* table.walk(cpu, at.hi, at.lo, PMD_LEVEL, false);
       assert(cpu.ret === KernelWalk.Found, 'vfree of pages that are not mapped');
-      while (!cpu.store64(cpu.hi, cpu.lo, 0, 0, Order.Relaxed)) yield;
+      yield* clearEntry(cpu, cpu.hi, cpu.lo);
       done += isBlock ? PMD_BYTES : PAGE_BYTES;
     }
   }
@@ -364,6 +364,10 @@ function* spanOf(cpu: Cpu, first: Address): Generator<Program | undefined, Span,
   }
   const start = { hi: Math.floor(low / TWO_32) | KERNEL_HALF, lo: low | 0 };
   return { areas, start, pages: areas === 0 ? 0 : (high - low) / PAGE_BYTES, freed };
+}
+
+function* clearEntry(cpu: Cpu, hi: number, lo: number): Program {
+  while (!cpu.store64(hi, lo, 0, 0, Order.Relaxed)) yield;
 }
 
 function arrayOrder(frames: number): number {

@@ -1,0 +1,182 @@
+/**
+ * Executable memory, the BPF JIT, RCU and user text for bystanders: what workloads of BPF programs
+ * boot and open. Loaders take the CPUs first in the placement, bystanders the rest.
+ */
+
+import { MIB } from '../../src/base/units.ts';
+import type { Cpu, Program } from '../../src/cpu/cpu.ts';
+import { bootRcu, type RcuImage } from '../../src/kernel/base/rcu-callbacks.ts';
+import {
+  BpfJit,
+  type BpfJitImage,
+  type BpfText,
+  bootBpfJit,
+  JIT_LIMIT_PAGES,
+  textBytes,
+} from '../../src/kernel/bpf/jit.ts';
+import { executeCode } from '../../src/kernel/code/execute.ts';
+import { type CodeImage, codeBytes, placeCode } from '../../src/kernel/code/image.ts';
+import { type CodeLayout, layoutCode } from '../../src/kernel/code/layout.ts';
+import { makeAllocator } from '../../src/kernel/execmem/allocators.ts';
+import { bootExecmem, type ExecmemImage, execmemBytes } from '../../src/kernel/execmem/boot.ts';
+import type { ExecutableMemory } from '../../src/kernel/execmem/executable-memory.ts';
+import { resolveExecmemOptions } from '../../src/kernel/execmem/options.ts';
+import { type ExecmemParts, openExecmemParts } from '../../src/kernel/execmem/parts.ts';
+import type { BootMemory } from '../../src/memory/boot.ts';
+import { type Address, toLinear } from '../../src/memory/physical-address.ts';
+import { mapRange } from '../../src/translation/boot-tables.ts';
+import { GRANULE_4K } from '../../src/translation/granule.ts';
+import { S1_USER_TEXT_HI, S1_USER_TEXT_LO } from '../../src/translation/stage1-descriptors.ts';
+import type { BootedKernel, WorkloadContext } from '../workload.ts';
+import { BARRIER_BYTES, barrier } from './barrier.ts';
+
+/** Where user text is mapped. */
+const USER_TEXT: Address = { hi: 0x00000001, lo: 0 };
+/** Areas of vmalloc that may exist at once. */
+const AREAS_PER_LOADER = 600;
+
+/** Plain data. */
+export interface BpfMachineImage {
+  readonly execmem: ExecmemImage;
+  readonly jit: BpfJitImage;
+  readonly rcu: RcuImage;
+  readonly userText: CodeImage | null;
+  /** 1: every loader has finished. On a line of its own, a linear-map address. */
+  readonly stop: Address;
+  readonly finished: Address;
+  /** Where all CPUs meet before anything is measured (barrier.ts). */
+  readonly start: Address;
+}
+
+export interface BpfMachineSizes {
+  readonly loaders: number;
+  /** Programs that a loader has loaded at once, at most. */
+  readonly liveMax: number;
+  /** Bytes of user text that bystanders execute; 0: none. */
+  readonly userTextBytes: number;
+  readonly jitLimitPages?: number;
+}
+
+/** Packs, their fillers, programs with pages of their own, buffers and tables, per node. */
+function pagesBytes({ machine }: WorkloadContext, sizes: BpfMachineSizes): number {
+  const perProgram = 24 * 1024;
+  const packs = 3 * 2 * MIB * machine.nodeCount;
+  return packs + sizes.loaders * (sizes.liveMax * perProgram + 256 * 1024) + 4 * MIB;
+}
+
+export function bpfMachineBytes(context: WorkloadContext, sizes: BpfMachineSizes): number {
+  const areas = sizes.loaders * AREAS_PER_LOADER;
+  const cpus = context.placement.cpus.length;
+  const tables = cpus * 5 * 4096 + (sizes.userTextBytes / 2 ** 21 + 1) * cpus * 4096;
+  const text = Math.ceil(sizes.userTextBytes / 4096) * 4096;
+  return execmemBytes(context.machine, areas) + pagesBytes(context, sizes) + tables + text + MIB;
+}
+
+export function bootBpfMachine(
+  boot: BootMemory,
+  context: WorkloadContext,
+  kernel: BootedKernel,
+  sizes: BpfMachineSizes,
+): BpfMachineImage {
+  const { machine, placement, parameters } = context;
+  const node = machine.nodeOfCpu[placement.cpus[0]!]!;
+  const userText = bootUserText(boot, context, kernel, sizes);
+  const stop = toLinear(boot.allocateNamed('stop', node, 64));
+  const finished = toLinear(boot.allocateNamed('finished', node, 64));
+  const start = toLinear(boot.allocate(node, BARRIER_BYTES, BARRIER_BYTES));
+  const jit = bootBpfJit(boot, node, sizes.jitLimitPages ?? JIT_LIMIT_PAGES);
+  const rcu = bootRcu(boot, node, placement.cpus);
+  const execmem = bootExecmem(boot, {
+    options: resolveExecmemOptions(parameters, machine),
+    map: kernel.map,
+    userRoots: kernel.userRoots,
+    smp: kernel.smp!,
+    replicatedText: kernel.text?.options.text === 'replicated',
+    areas: sizes.loaders * AREAS_PER_LOADER,
+  });
+  return { execmem, jit, rcu, userText, stop, finished, start };
+}
+
+/** One copy of the program's text per run, in pages of 4K, mapped by every bystander. */
+function bootUserText(
+  boot: BootMemory,
+  { machine, placement, seed }: WorkloadContext,
+  { userRoots }: BootedKernel,
+  sizes: BpfMachineSizes,
+): CodeImage | null {
+  if (sizes.userTextBytes === 0) return null;
+  const layout: CodeLayout = layoutCode(
+    {
+      footprintBytes: sizes.userTextBytes,
+      hotBytes: sizes.userTextBytes,
+      hotShare: 1,
+      branchiness: 0.5,
+    },
+    seed,
+  );
+  const node = machine.nodeOfCpu[placement.cpus[0]!]!;
+  const output = placeCode(boot, 'user text', node, layout);
+  for (const cpu of placement.cpus.slice(sizes.loaders)) {
+    const table = { root: userRoots[cpu]!, granule: GRANULE_4K, startLevel: 0, inputBits: 48 };
+    mapRange(boot, table, {
+      input: USER_TEXT,
+      output,
+      bytes: codeBytes(layout),
+      attributesHi: S1_USER_TEXT_HI,
+      attributesLo: S1_USER_TEXT_LO,
+      maximumShift: 12,
+      tableNode: machine.nodeOfCpu[cpu]!,
+    });
+  }
+  return { layout, hi: USER_TEXT.hi, lo: USER_TEXT.lo };
+}
+
+export interface BpfMachine {
+  readonly parts: ExecmemParts;
+  readonly memory: ExecutableMemory;
+  readonly jit: BpfJit;
+}
+
+export function openBpfMachine(
+  cpu: Cpu,
+  { machine }: WorkloadContext,
+  image: BpfMachineImage,
+): BpfMachine {
+  const parts = openExecmemParts(cpu, machine, image.execmem);
+  const memory = makeAllocator(parts);
+  return { parts, memory, jit: new BpfJit(image.jit, parts, memory) };
+}
+
+/** A stretch of user text. */
+export function* runUserText(
+  cpu: Cpu,
+  { userText }: BpfMachineImage,
+  stream: number,
+  blocks: number,
+): Program {
+  if (userText !== null) yield* executeCode(cpu, userText, stream, blocks);
+}
+
+/** Code of the program that stays loaded, so that a pack which others use never empties. */
+const ANCHOR_BYTES = 64;
+export const ANCHOR_ID = 1;
+
+/**
+ * Before the measured phase: the first CPU loads a program that stays, which makes the first pack or
+ * cache area; all meet. ret of the others is 0. The text of it: (hi, lo) on the first CPU.
+ */
+export function* warmUp(
+  cpu: Cpu,
+  { placement }: WorkloadContext,
+  image: BpfMachineImage,
+  { jit }: BpfMachine,
+): Generator<Program | undefined, BpfText | null, undefined> {
+  let anchor: BpfText | null = null;
+  if (cpu.id === placement.cpus[0]) {
+    yield jit.load(cpu, ANCHOR_ID, ANCHOR_BYTES);
+    const bytes = textBytes(ANCHOR_BYTES);
+    if (cpu.ret === 0) anchor = { hi: cpu.hi, lo: cpu.lo, bytes, id: ANCHOR_ID };
+  }
+  yield barrier(cpu, image.start.hi, image.start.lo, placement.cpus.length);
+  return anchor;
+}
