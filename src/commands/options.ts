@@ -91,7 +91,11 @@ export const RUN_OPTIONS: readonly Option[] = [
   JSON_SWITCH,
   { name: 'quiet', value: '', description: 'no progress' },
   { name: 'check', value: '', description: 'run with all checkers on (slower)' },
-  { name: 'isolate', value: '', description: 'not in this version' },
+  {
+    name: 'isolate',
+    value: '',
+    description: 'a profile again with each of its parts switched off: who disturbs whom',
+  },
   { name: 'dry-run', value: '', description: 'print what would run, with memory and time' },
   COLOR,
 ];

@@ -1,6 +1,5 @@
 /** From checked arguments to a RunRequest; shared by run and compare. */
 
-import { UserError } from '../base/errors.ts';
 import type { RunRequest } from '../run/run-spec.ts';
 import type { Arguments } from './options.ts';
 
@@ -9,7 +8,6 @@ export function requestOf(
   workload: string | undefined,
   assignments: readonly string[],
 ): RunRequest {
-  if (args.values.has('isolate')) throw new UserError('--isolate is not in this version');
   return {
     workload,
     assignments,

@@ -29,7 +29,12 @@ async function run(args: Arguments, signal: AbortSignal): Promise<ExitCode> {
   const { runSpecification, workerLimit } = await import('../run/run.ts');
   const { workload, assignments } = splitWords(args.words);
   const all = [...(args.repeated.get('set') ?? []), ...assignments];
-  const spec = await resolveSpecification(requestOf(args, workload, all), signal);
+  const request = requestOf(args, workload, all);
+  if (values.has('isolate') && !values.has('dry-run')) {
+    const { runIsolated, worstOf } = await import('./isolate.ts');
+    return worstOf((await runIsolated(args, request, signal)).map(exitCodeOfResult));
+  }
+  const spec = await resolveSpecification(request, signal);
   const estimate = estimateRun(spec, workerLimit(spec));
   if (values.has('dry-run')) {
     const { dryRunJson, dryRunText } = await import('../run/dry-run.ts');

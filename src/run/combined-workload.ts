@@ -35,6 +35,8 @@ interface Part {
   readonly phases: readonly WorkloadPhase[];
   readonly firstPhase: number;
   readonly firstStream: number;
+  /** Boots and does not run. */
+  readonly off: boolean;
 }
 
 /** Plain data. */
@@ -58,17 +60,19 @@ export function combineParts(
     const workload = workloads[index]!;
     const own = phasesOf(workload, part.context);
     const phases = own.length > 0 ? own : [{ name: 'all' }];
-    const { label, context } = part;
-    parts.push({ label, workload, context, phases, firstPhase, firstStream });
+    const { label, context, off } = part;
+    parts.push({ label, workload, context, phases, firstPhase, firstStream, off });
     firstPhase += phases.length;
     firstStream += workload.streams.length;
   });
-  const sum = (figure: (part: Part) => number): number =>
-    parts.reduce((total, part) => total + figure(part), 0);
-  const helpers = sum((part) =>
-    part.workload.helperCpus(part.context.parameters, part.context.placement.cpus.length),
+  const running = parts.filter(({ off }) => !off);
+  const sum = (figure: (part: Part) => number, of = parts): number =>
+    of.reduce((total, part) => total + figure(part), 0);
+  const helpers = sum(
+    (part) => part.workload.helperCpus(part.context.parameters, part.context.placement.cpus.length),
+    running,
   );
-  const cpuCount = sum((part) => part.context.placement.cpus.length);
+  const cpuCount = sum((part) => part.context.placement.cpus.length, running);
   const kernelOptions = familiesOf(parts, hasText);
   const calls = callsFunctions(kernelOptions);
   return {
@@ -99,7 +103,7 @@ export function combineParts(
       sum((part) => part.workload.backedBytes({ ...part.context, seed: context.seed })),
     guestTranslation: () => commonGuestTranslation(parts),
     operations: () => {
-      const each = parts.map(({ workload, context }) => workload.operations?.(context) ?? 0);
+      const each = running.map(({ workload, context }) => workload.operations?.(context) ?? 0);
       return each.includes(0) ? 0 : each.reduce((total, count) => total + count, 0);
     },
     boot: (boot, context, kernel) => bootParts(boot, parts, context.seed, kernel),
@@ -167,6 +171,7 @@ function programOf(
   const index = parts.findIndex((part) => part.context.placement.cpus.includes(cpu.id));
   if (index < 0) return null;
   const part = parts[index]!;
+  if (part.off) return null;
   const finish = cpu.phase.bind(cpu, lastPhase);
   renumber(cpu, part);
   if (images.code !== null && text.blocks > 0) {
@@ -229,6 +234,7 @@ function reportParts(
   seed: number,
 ): readonly ReportLine[] {
   return parts.flatMap((part, index) => {
+    if (part.off) return [{ text: `[${part.label}] off` }];
     const context = { ...part.context, seed };
     const own = (facts as SliceableFacts).slice({
       firstPhase: part.firstPhase,

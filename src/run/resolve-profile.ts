@@ -44,7 +44,7 @@ export async function resolveProfile(
     resolved.push(await atPlace(part.where, () => resolveOn(machine, workload, options)));
   }
   refuseSharedCpus(profile, resolved);
-  return joinParts(profile, references, resolved, kernel);
+  return joinParts(profile, references, resolved, { text: kernel, off: request.off });
 }
 
 /** Options of the kernel text that a profile puts under all of its parts. */
@@ -184,21 +184,23 @@ function joinParts(
   profile: ProfileText,
   references: readonly WorkloadReference[],
   resolved: readonly Part[],
-  text: KernelChoice | null,
+  { text, off }: { text: KernelChoice | null; off: string | undefined },
 ): ResolvedWorkload {
   const parts = resolved.map(({ machine, placement, parameters }, index) => ({
     label: profile.parts[index]!.label,
     workload: references[index]!,
     context: { machine, placement, parameters, seed: 0 },
+    off: profile.parts[index]!.label === off,
   }));
+  const running = resolved.filter((_, index) => !parts[index]!.off);
   const labelled = <Value>(pick: (part: Part) => readonly Value[]) =>
     resolved.flatMap((part, index) =>
       pick(part).map((item) => `${profile.parts[index]!.label}.${item}`),
     );
-  const own = resolved.flatMap(({ placement, helpers }) =>
+  const own = running.flatMap(({ placement, helpers }) =>
     placement.cpus.slice(0, placement.cpus.length - helpers),
   );
-  const helpers = resolved.flatMap((part) =>
+  const helpers = running.flatMap((part) =>
     part.placement.cpus.slice(part.placement.cpus.length - part.helpers),
   );
   const kernel = resolved.find(({ workload }) => usesKernel(workload)) ?? resolved[0]!;
@@ -216,7 +218,10 @@ function joinParts(
     placement: { cpus: [...own, ...helpers], memoryPolicy: 'first-touch', bindNode: 0 },
     helpers: helpers.length,
     placementText: resolved
-      .map(({ placementText }, index) => `${profile.parts[index]!.label}: ${placementText}`)
+      .map(({ placementText }, index) => {
+        const { label, off: isOff } = parts[index]!;
+        return `${label}: ${isOff ? 'off' : placementText}`;
+      })
       .join(' | '),
     cpusAreListed: true,
     parameters: {

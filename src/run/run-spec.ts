@@ -21,6 +21,8 @@ export interface RunRequest {
   readonly time?: string | undefined;
   readonly like?: string | undefined;
   readonly check: boolean;
+  /** Label of a part of the profile that boots and does not run; undefined: all run. */
+  readonly off?: string | undefined;
 }
 
 export interface RunSpec {

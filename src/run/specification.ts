@@ -166,6 +166,7 @@ function runIdOf(spec: Omit<RunSpec, 'runId'>): string {
     },
     parts: spec.reference.parts.map((part) => ({
       label: part.label,
+      ...(part.off ? { off: true } : {}),
       workload: part.workload.name,
       cpus: part.context.placement.cpus,
       parameters: part.context.parameters,

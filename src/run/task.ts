@@ -39,6 +39,8 @@ export interface ProfilePart {
   readonly label: string;
   readonly workload: WorkloadReference;
   readonly context: WorkloadContext;
+  /** Booted like the others, so that their memory is where it was, and not run (--isolate). */
+  readonly off: boolean;
 }
 
 /** Builds memory, tables and the workload's objects before emulated time 0. */

@@ -49,6 +49,7 @@ function part(label: string, cpus: readonly number[], phases: readonly string[])
     label,
     workload: { name: workload.name, url: '', parts: [] },
     context: { machine, placement, parameters: {}, seed: 0 },
+    off: false,
   };
   return { workload, described };
 }
