@@ -34,28 +34,45 @@ export function isolationTable(sides: readonly IsolationSide[], look: Look): str
   ];
 }
 
-/** Metrics that are no part of another, totals and nodes. */
+/**
+ * Metrics that are no part of another: totals and nodes, or, where several parts of the profile have
+ * the metric, phase by phase, as a total over parts would change with the mixture alone.
+ */
 function metricNames(sides: readonly IsolationSide[]): readonly string[] {
   const parts = new Set(METRICS.filter(({ partOf }) => partOf).map(({ name }) => name));
-  return Object.keys(sides[0]!.result.histograms).filter((name) => {
+  const { histograms, phases } = sides[0]!.result;
+  const measured = new Set(phases.filter(({ warmUp }) => !warmUp).map(({ name }) => name));
+  const names = Object.keys(histograms).filter((name) => {
     const { metric, phase } = parseHistogramName(name);
-    return phase === '' && !parts.has(metric);
+    return !parts.has(metric) && (phase === '' || measured.has(phase));
+  });
+  const labelsOf = (wanted: string): Set<string> =>
+    new Set(
+      names.flatMap((name) => {
+        const { metric, phase } = parseHistogramName(name);
+        return metric === wanted && phase !== '' ? [phase.split(':', 1)[0]!] : [];
+      }),
+    );
+  return names.filter((name) => {
+    const { metric, phase } = parseHistogramName(name);
+    return labelsOf(metric).size > 1 ? phase !== '' : phase === '';
   });
 }
 
 function rowsOf(name: string, sides: readonly IsolationSide[]): Row[] {
   const whole = sides[0]!.result.histograms[name]!;
   const unit = unitFor(whole);
-  const { metric, node } = parseHistogramName(name);
+  const { metric, node, phase } = parseHistogramName(name);
   const figures = node === ALL ? FIGURES : FIGURES.slice(2);
   return figures.flatMap((figure, index) => {
     if (whole[figure] === null) return [];
-    const title = node === ALL ? (index === 0 ? metric : '') : `  @node${node}`;
+    const own = phase === '' ? metric : `${metric} ${phase}`;
+    const title = node === ALL ? (index === 0 ? own : '') : `  @node${node}`;
     const cells = sides.map(({ result }, side) => {
-      const own = result.histograms[name];
-      if (own === undefined || own[figure] === null) return '-';
-      const value = `${inUnit(own[figure], unit)}${side === 0 ? ` ${unit.name}` : ''}`;
-      return side === 0 ? value : `${value} (${ratio(own, whole, figure)}x)`;
+      const figures = result.histograms[name];
+      if (figures === undefined || figures[figure] === null) return '-';
+      const value = `${inUnit(figures[figure], unit)}${side === 0 ? ` ${unit.name}` : ''}`;
+      return side === 0 ? value : `${value} (${ratio(figures, whole, figure)}x)`;
     });
     return [{ cells: [title, figure, ...cells] }];
   });
