@@ -37,7 +37,7 @@ export interface SizeEstimate {
   readonly atMost: number;
   /** All of the tree was seen, as far as private words are private: the three are the number. */
   readonly isExact: boolean;
-  /** Executions went on when the steps of a guess were used up: there may be far more. */
+  /** The steps of a guess were used up, and the rest of it is rough. */
   readonly isCut: boolean;
   /** Mean steps of an execution. */
   readonly steps: number;
@@ -111,10 +111,9 @@ export function upToRenaming(
 }
 
 /** "about 702", or "between 3e4 and 8e5". */
-export function sizeText({ atLeast, atMost, isExact, isCut }: SizeEstimate): string {
+export function sizeText({ atLeast, atMost, isExact }: SizeEstimate): string {
   if (isExact) return `about ${Math.round(atLeast)}`;
   const [least, most] = [roundedText(atLeast), roundedText(atMost)];
-  if (isCut) return `${least} or more`;
   return least === most ? `about ${least}` : `between ${least} and ${most}`;
 }
 
@@ -124,10 +123,11 @@ function roundedText(value: number): string {
 
 /**
  * Refuses a search that will hardly end: the least of the guesses counts, so that none is refused
- * for one strange guess. `what` names the program: "ticket with 4 CPUs".
+ * for one strange guess, unless executions are so long that the guesses themselves were cut short. `what` names the program: "ticket with 4 CPUs".
  */
 export function requireSearchable(estimate: SizeEstimate, limit: number, what: string): void {
-  if (estimate.atLeast <= limit) return;
+  const { atLeast, atMost, isCut } = estimate;
+  if ((isCut ? atMost : atLeast) <= limit) return;
   throw new UserError(
     `exhaustive: ${what} has ${sizeText(estimate)} executions of ` +
       `${Math.round(estimate.steps)} steps, the limit is ${limit}: use fewer CPUs or operations, ` +

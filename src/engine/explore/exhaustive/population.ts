@@ -10,8 +10,8 @@
  * for as many more; right on average whatever the width, and exact where the tree is no wider.
  *
  * Deviations: steps that commute with all that others were seen to do (private-words.ts) are taken
- * at once, so levels are steps on shared words; nodes left when the steps are used up count as one
- * trace each, so the guess is low then.
+ * at once, so levels are steps on shared words. When the steps are used up, a few of the nodes left
+ * go down a path each, as in Knuth's, and one that ends asleep counts as one trace.
  */
 
 import type { RandomStream } from '../../../base/random.ts';
@@ -38,6 +38,11 @@ export interface PopulationResult {
   /** Something went on when the steps were used up. */
   readonly isCut: boolean;
 }
+
+/** Paths from nodes that are left. */
+const PATHS = 4;
+/** More is no number: a loop that never ends branches in each round. */
+const MOST = 1e100;
 
 interface Node {
   readonly agents: readonly number[];
@@ -76,9 +81,13 @@ class Population {
     let traces = 0;
     while (this.#level.length > 0) {
       for (let node = this.#level.pop(); node !== undefined; node = this.#level.pop()) {
-        const goesOn = this.#steps < budget && this.#options.goesOn?.() !== false;
-        const isLeaf = goesOn ? this.#expand(node) : this.#cut();
-        if (isLeaf) traces += share;
+        if (this.#steps >= budget || this.#options.goesOn?.() === false) {
+          this.#isCut = true;
+          this.#isExact = false;
+          const left = [node, ...this.#level, ...this.#children];
+          return { traces: traces + share * this.#descend(left), isExact: false, isCut: true };
+        }
+        if (this.#expand(node)) traces += share;
       }
       if (this.#children.length > width) {
         share *= this.#children.length / width;
@@ -108,7 +117,7 @@ class Population {
       this.#skipPrivate(execution);
       if (execution.enabledCount === 0) return true;
       if (this.#agents.length >= this.#options.stepLimit) return this.#cut();
-      this.#branch(execution);
+      this.#children.push(...this.#branch(execution));
       return false;
     } catch {
       // It breaks a rule: the search will say so.
@@ -135,15 +144,55 @@ class Population {
     }
   }
 
-  #branch(execution: Execution): void {
+  #branch(execution: Execution): Node[] {
+    const children: Node[] = [];
     const known = new Set(this.#asleep);
     for (const agent of execution.enabled.subarray(0, execution.enabledCount)) {
       if (this.#asleep.has(agent)) continue;
       const asleep = new Set<number>();
       for (const other of known) if (!dependent(execution, other, agent)) asleep.add(other);
-      this.#children.push({ agents: [...this.#agents, agent], values: this.#values, asleep });
+      children.push({ agents: [...this.#agents, agent], values: this.#values, asleep });
       known.add(agent);
     }
+    return children;
+  }
+
+  /** Traces below all of the nodes, by a path from some of them. */
+  #descend(left: readonly Node[]): number {
+    let sum = 0;
+    for (let path = 0; path < PATHS; path++) {
+      const level = this.#level;
+      const node = left[this.#options.stream.below(left.length)]!;
+      this.#level = [];
+      const goesOn = path === 0 || this.#options.goesOn?.() !== false;
+      sum += goesOn ? this.#pathFrom(node) : 1;
+      this.#level = level;
+    }
+    return (left.length * sum) / PATHS;
+  }
+
+  #pathFrom(node: Node): number {
+    this.#agents = [];
+    this.#values = [...node.values];
+    this.#valueAt = 0;
+    this.#asleep = new Set(node.asleep);
+    let traces = 1;
+    try {
+      const execution = this.#options.makeExecution((count) => this.#choose(count));
+      for (const agent of node.agents) this.#take(execution, agent);
+      for (;;) {
+        this.#skipPrivate(execution);
+        const children = this.#branch(execution);
+        if (children.length === 0 || this.#agents.length >= this.#options.stepLimit) break;
+        traces *= children.length;
+        const next = children[this.#options.stream.below(children.length)]!;
+        this.#asleep = new Set(next.asleep);
+        this.#take(execution, next.agents.at(-1)!);
+      }
+    } catch {
+      // It breaks a rule: the search will say so.
+    }
+    return Math.min(traces, MOST);
   }
 
   /** The first time it is asked, the other values become nodes of the same level. */
