@@ -26,6 +26,7 @@ import {
   bootBpfMachine,
   bpfMachineBytes,
   openBpfMachine,
+  runKernelText,
   runUserText,
   warmUp,
 } from './common/bpf-machine.ts';
@@ -35,6 +36,7 @@ import type { Image, ReportLine, RunFacts, Workload, WorkloadContext } from './w
 const STREAM_SIZE = 0;
 const STREAM_TEXT = 1;
 const STREAM_START = 2;
+const STREAM_KERNEL = 3;
 const PHASE_WARM_UP = 0;
 const PHASE_STORM = 1;
 const PHASE_FINISHED = 2;
@@ -70,6 +72,7 @@ function* loader(
     const id = cpu.id * 65536 + program;
     const bytes = programBytes(cpu.random(STREAM_SIZE));
     cpu.spend(Cost.Syscall);
+    yield runKernelText(cpu, image, STREAM_KERNEL, numberOf(parameters, 'kernelBlocks'));
     yield machine.jit.load(cpu, id, bytes);
     cpu.mark();
     if (cpu.ret === 0) live.push({ hi: cpu.hi, lo: cpu.lo, bytes: textBytes(bytes), id });
@@ -200,6 +203,14 @@ export const bpfLoadStorm: Workload = {
       description: 'time between two loads of a loader',
     },
     {
+      name: 'kernelBlocks',
+      kind: 'count',
+      default: '400',
+      minimum: 1,
+      maximum: 1_000_000,
+      description: 'basic blocks of kernel text per load, in profiles that have a kernel text',
+    },
+    {
       name: 'userText',
       kind: 'size',
       default: '512K',
@@ -215,7 +226,7 @@ export const bpfLoadStorm: Workload = {
     { name: 'storm' },
     { name: 'finished', warmUp: true },
   ],
-  streams: ['size', 'text', 'start'],
+  streams: ['size', 'text', 'start', 'kernel text'],
   defaultMachine: 'graviton4_2p',
   defaultCpus: () => 8,
   helperCpus: () => 0,

@@ -22,6 +22,7 @@ import { bootExecmem, type ExecmemImage, execmemBytes } from '../../src/kernel/e
 import type { ExecutableMemory } from '../../src/kernel/execmem/executable-memory.ts';
 import { resolveExecmemOptions } from '../../src/kernel/execmem/options.ts';
 import { type ExecmemParts, openExecmemParts } from '../../src/kernel/execmem/parts.ts';
+import { runText } from '../../src/kernel/text/entry.ts';
 import type { BootMemory } from '../../src/memory/boot.ts';
 import { type Address, toLinear } from '../../src/memory/physical-address.ts';
 import { mapRange } from '../../src/translation/boot-tables.ts';
@@ -41,6 +42,8 @@ export interface BpfMachineImage {
   readonly jit: BpfJitImage;
   readonly rcu: RcuImage;
   readonly userText: CodeImage | null;
+  /** What system calls execute, where the run has a kernel text. */
+  readonly kernelText: CodeImage | null;
   /** 1: every loader has finished. On a line of its own, a linear-map address. */
   readonly stop: Address;
   readonly finished: Address;
@@ -94,7 +97,8 @@ export function bootBpfMachine(
     replicatedText: kernel.text?.options.text === 'replicated',
     areas: sizes.loaders * AREAS_PER_LOADER,
   });
-  return { execmem, jit, rcu, userText, stop, finished, start };
+  const kernelText = kernel.text?.code ?? null;
+  return { execmem, jit, rcu, userText, kernelText, stop, finished, start };
 }
 
 /** One copy of the program's text per run, in pages of 4K, mapped by every bystander. */
@@ -155,6 +159,16 @@ export function* runUserText(
   blocks: number,
 ): Program {
   if (userText !== null) yield* executeCode(cpu, userText, stream, blocks);
+}
+
+/** The kernel's own instructions of one system call, where the run has a kernel text. */
+export function* runKernelText(
+  cpu: Cpu,
+  { kernelText }: BpfMachineImage,
+  stream: number,
+  blocks: number,
+): Program {
+  if (kernelText !== null) yield* runText(cpu, { code: kernelText, stream, blocks });
 }
 
 /** Code of the program that stays loaded, so that a pack which others use never empties. */

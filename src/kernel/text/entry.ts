@@ -22,16 +22,25 @@ export interface EntryText {
 export function executeTextOnEntry(cpu: Cpu, text: EntryText): void {
   const setVector = cpu.setVector.bind(cpu);
   const setInterrupt = cpu.setInterrupt.bind(cpu);
-  cpu.setVector = (level, handler) => setVector(level, withText(handler, text));
+  cpu.setVector = (level, handler) => setVector(level, withText(handler, text, runText));
   cpu.setInterrupt = (vector, handler, level) =>
-    setInterrupt(vector, withText(handler, text), level);
+    setInterrupt(vector, withText(handler, text, runUnmeasured), level);
 }
 
-function withText(handler: Handler, text: EntryText): Handler {
+function withText(
+  handler: Handler,
+  text: EntryText,
+  run: (cpu: Cpu, text: EntryText) => Program,
+): Handler {
   return function* (cpu): Program {
-    yield runText(cpu, text);
+    yield run(cpu, text);
     yield handler(cpu);
   };
+}
+
+/** An interrupt may come in the middle of a stretch that is measured. */
+function runUnmeasured(cpu: Cpu, { code, stream, blocks }: EntryText): Program {
+  return executeCode(cpu, code, stream, blocks);
 }
 
 /** One stretch of kernel text, measured. */
