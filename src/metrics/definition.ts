@@ -80,6 +80,9 @@ const metrics = {
   TraceLoad: ['trace.load', 'one load of a trace, all its lines'],
   TraceStore: ['trace.store', 'one store of a trace, all its lines'],
   TraceFetch: ['trace.fetch', 'one instruction of a trace, all its lines'],
+  GuestSwitch: ['guest.switch', 'one exit of a guest to the host kernel, and its return'],
+  TextVerify: ['text.verify', 'comparing the copies of kernel text'],
+  DbTransaction: ['db.transaction', 'one transaction: data, system calls, kernel text'],
 } as const;
 
 const counters = {
@@ -159,6 +162,9 @@ const counters = {
   FetchL2Misses: ['fetch.misses', 'fetches', 'instruction fetches that left the private caches'],
   FetchesLocal: ['fetch.local', 'requests', 'instruction lines that came from the own node'],
   FetchesRemote: ['fetch.remote', 'requests', 'instruction lines that came from another node'],
+  HypFetchesLocal: ['text.hyp.local', 'fetches', 'lines of EL2 text fetched from the own node'],
+  HypFetchesRemote: ['text.hyp.remote', 'fetches', 'lines of EL2 text fetched from another node'],
+  TextReplays: ['text.replays', 'stores', 'stores to kernel text that EL2 replayed to every copy'],
 } as const;
 
 type Numbered<T> = { readonly [K in keyof T]: number };

@@ -13,11 +13,13 @@ import { PER_CPU_BYTES } from '../cpu/per-cpu.ts';
 import type { TranslationSetup } from '../engine/virtual/spec.ts';
 import { bootSmp, smpBytes } from '../kernel/smp/call-function.ts';
 import { bootKernelText, finishKernelText, kernelTextBytes } from '../kernel/text/boot.ts';
-import type { KernelTextImage } from '../kernel/text/image.ts';
+import { HOST_IPA_BITS, refuseHostGuests } from '../kernel/text/host-stage2.ts';
+import { hasHostStage2, type KernelTextImage } from '../kernel/text/image.ts';
+import { reserveTrampoline } from '../kernel/text/kpti.ts';
 import { resolveTextOptions } from '../kernel/text/options.ts';
 import type { Machine } from '../machine/machine.ts';
 import { BootMemory, type NamedMemory } from '../memory/boot.ts';
-import { toLinear } from '../memory/physical-address.ts';
+import { type Address, toLinear } from '../memory/physical-address.ts';
 import { PhysicalMemory, type PhysicalMemoryBuffers } from '../memory/physical-memory.ts';
 import { makeQueuedSpinlock } from '../sync/qspinlock.ts';
 import { createCpuRoots, createLinearMap, type KernelMap } from '../translation/boot-tables.ts';
@@ -46,7 +48,9 @@ export function backedBytesPerNode(workload: Workload, context: WorkloadContext)
   const linearMap = LINEAR_MAP_BYTES + machine.nodeCount * 16 * KIB;
   const smp = callsFunctions(workload) ? smpBytes(context.placement.cpus.length) : 0;
   const hasText = workload.kernelOptions.includes('text');
-  const text = hasText ? kernelTextBytes(resolveTextOptions(context.parameters)) : 0;
+  const text = hasText
+    ? kernelTextBytes(resolveTextOptions(context.parameters), machine.nodeCount)
+    : 0;
   const bytes = workload.backedBytes(context) + perCpu + linearMap + smp + text;
   const rounded = Math.ceil(bytes / MIB) * MIB;
   const smallest = smallestNode(machine);
@@ -76,6 +80,7 @@ export function bootSeed(workload: Workload, context: WorkloadContext): BootedMa
     perCpuHi.push(area.hi);
     perCpuLo.push(area.lo);
   }
+  const trampoline = reserveKptiTrampoline(boot, workload, context);
   const kernel = createLinearMap(boot, boot.nearestNodeWithMemory(0), GRANULE_4K);
   const userRoots = createCpuRoots(boot, GRANULE_4K).map((table) => table.root);
   const map: KernelMap = {
@@ -83,7 +88,7 @@ export function bootSeed(workload: Workload, context: WorkloadContext): BootedMa
     roots: Array.from(machine.nodeOfCpu, () => kernel.root),
   };
   const smp = callsFunctions(workload) ? bootSmp(boot, context.placement.cpus) : null;
-  const text = bootText(boot, workload, context, map);
+  const text = bootText(boot, workload, context, map, trampoline);
   const image = workload.boot(boot, context, { map, userRoots, smp, text });
   if (text !== null) finishKernelText(boot, text);
   const guest = workload.guestTranslation?.(context);
@@ -99,7 +104,7 @@ export function bootSeed(workload: Workload, context: WorkloadContext): BootedMa
       hostGranuleShift: GRANULE_4K.shift,
       guestGranuleShift: guest?.guestGranuleShift ?? GRANULE_4K.shift,
       stage2GranuleShift: GRANULE_4K.shift,
-      ipaBits: guest?.ipaBits ?? IPA_BITS,
+      ipaBits: guest?.ipaBits ?? (hasHostStage2(text) ? HOST_IPA_BITS : IPA_BITS),
     },
   };
 }
@@ -109,10 +114,22 @@ function bootText(
   workload: Workload,
   { parameters, seed }: WorkloadContext,
   map: KernelMap,
+  trampoline: Address | null,
 ): KernelTextImage | null {
   if (!workload.kernelOptions.includes('text')) return null;
   const options = resolveTextOptions(parameters);
-  return bootKernelText(boot, { map, options, seed, lock: makeQueuedSpinlock() });
+  refuseHostGuests(workload, options);
+  return bootKernelText(boot, { map, options, seed, lock: makeQueuedSpinlock(), trampoline });
+}
+
+/** The trampoline's root is a fixed distance before swapper_pg_dir, which is made next. */
+function reserveKptiTrampoline(
+  boot: BootMemory,
+  { kernelOptions }: Workload,
+  { parameters }: WorkloadContext,
+): Address | null {
+  if (!kernelOptions.includes('text') || !resolveTextOptions(parameters).kpti) return null;
+  return reserveTrampoline(boot, boot.nearestNodeWithMemory(0));
 }
 
 /** Do CPUs run functions on each other (kick_all_cpus_sync, flushes by IPI)? */

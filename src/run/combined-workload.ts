@@ -23,6 +23,7 @@ import type { FamilyName } from '../kernel/family.ts';
 import type { SmpImage } from '../kernel/smp/call-function.ts';
 import { openKernelSmp } from '../kernel/smp/functions.ts';
 import { executeTextOnEntry } from '../kernel/text/entry.ts';
+import { fetchHitPs } from '../kernel/text/fetch.ts';
 import type { Machine } from '../machine/machine.ts';
 import type { BootMemory } from '../memory/boot.ts';
 import type { SliceableFacts } from './facts.ts';
@@ -176,7 +177,8 @@ function programOf(
   renumber(cpu, part);
   if (images.code !== null && text.blocks > 0) {
     const own = text.stream - part.firstStream;
-    executeTextOnEntry(cpu, { code: images.code, stream: own, blocks: text.blocks });
+    const hitPs = fetchHitPs(machine);
+    executeTextOnEntry(cpu, { code: images.code, stream: own, blocks: text.blocks, hitPs });
   }
   const context = { ...part.context, seed };
   const program = part.workload.program(cpu, images.parts[index]!, context);

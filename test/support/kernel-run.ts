@@ -37,6 +37,8 @@ export interface KernelOutcome<Image> {
   readonly image: Image;
   readonly memory: PhysicalMemory;
   counter(counter: number): number;
+  /** By position in `cpus`. */
+  counterOf(position: number, counter: number): number;
   /** Final clocks by position in `cpus`. */
   readonly clocksPs: readonly number[];
 }
@@ -81,6 +83,7 @@ export function runKernelTest<Image>(test: KernelTest<Image>): KernelOutcome<Ima
     image,
     memory: new PhysicalMemory(booted.memory),
     counter: (counter) => result.cpus.reduce((sum, cpu) => sum + cpu.counters[counter]!, 0),
+    counterOf: (position, counter) => result.cpus[position]!.counters[counter]!,
     clocksPs: result.cpus.map(({ clockPs }) => clockPs),
   };
 }

@@ -23,6 +23,7 @@ import type { ExecutableMemory } from '../../src/kernel/execmem/executable-memor
 import { resolveExecmemOptions } from '../../src/kernel/execmem/options.ts';
 import { type ExecmemParts, openExecmemParts } from '../../src/kernel/execmem/parts.ts';
 import { runText } from '../../src/kernel/text/entry.ts';
+import { fetchHitPs } from '../../src/kernel/text/fetch.ts';
 import type { BootMemory } from '../../src/memory/boot.ts';
 import { type Address, toLinear } from '../../src/memory/physical-address.ts';
 import { mapRange } from '../../src/translation/boot-tables.ts';
@@ -44,6 +45,8 @@ export interface BpfMachineImage {
   readonly userText: CodeImage | null;
   /** What system calls execute, where the run has a kernel text. */
   readonly kernelText: CodeImage | null;
+  /** What a private hit of a fetch takes at most. */
+  readonly hitPs: number;
   /** 1: every loader has finished. On a line of its own, a linear-map address. */
   readonly stop: Address;
   readonly finished: Address;
@@ -98,7 +101,8 @@ export function bootBpfMachine(
     areas: sizes.loaders * AREAS_PER_LOADER,
   });
   const kernelText = kernel.text?.code ?? null;
-  return { execmem, jit, rcu, userText, kernelText, stop, finished, start };
+  const hitPs = fetchHitPs(machine);
+  return { execmem, jit, rcu, userText, kernelText, hitPs, stop, finished, start };
 }
 
 /** One copy of the program's text per run, in pages of 4K, mapped by every bystander. */
@@ -164,11 +168,11 @@ export function* runUserText(
 /** The kernel's own instructions of one system call, where the run has a kernel text. */
 export function* runKernelText(
   cpu: Cpu,
-  { kernelText }: BpfMachineImage,
+  { kernelText, hitPs }: BpfMachineImage,
   stream: number,
   blocks: number,
 ): Program {
-  if (kernelText !== null) yield* runText(cpu, { code: kernelText, stream, blocks });
+  if (kernelText !== null) yield* runText(cpu, { code: kernelText, stream, blocks, hitPs });
 }
 
 /** Code of the program that stays loaded, so that a pack which others use never empties. */

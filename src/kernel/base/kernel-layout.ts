@@ -33,7 +33,7 @@ export interface KernelLayout {
 /** Bytes of vmalloc space that are given out: far more than an emulated machine can use. */
 const VMALLOC_BYTES = 1024 * GIB;
 /** Room for the image where it shares its slot with modules and vmalloc. */
-const IMAGE_ROOM_BYTES = GIB;
+export const IMAGE_ROOM_BYTES = GIB;
 
 export function kernelLayout(replicated: boolean): KernelLayout {
   const modulesEnd = addBytes(PAGE_END, replicated ? PGDIR_BYTES : MODULES_BYTES);

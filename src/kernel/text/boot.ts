@@ -6,13 +6,13 @@
  * its own with the shared entries of swapper_pg_dir and tables of its own below the kernel's entry.
  * CPUs start with the root of their node in TTBR1; a node without memory uses the nearest copy.
  *
- * Deviations: no trampoline and reserved roots beside swapper's: kpti=on costs one more page per
- * node and its switches, nothing else; the boot CPU starts on its node's root as well.
+ * With text=stage2-replicated the copies have no roots of their own: host-stage2.ts maps them. What
+ * kpti=on and protectCopies=on add is in kpti.ts and protect-aliases.ts.
+ *
+ * Deviation: the boot CPU starts on its node's root as well, before it has switched.
  */
 
-import { UserError } from '../../base/errors.ts';
 import { hash32 } from '../../base/random.ts';
-import { formatBytes } from '../../base/units.ts';
 import type { BootMemory } from '../../memory/boot.ts';
 import { type Address, addBytes, toLinear } from '../../memory/physical-address.ts';
 import type { Lock } from '../../sync/lock.ts';
@@ -32,8 +32,11 @@ import {
 import { kernelLayout, PGDIR_BYTES, rootIndex } from '../base/kernel-layout.ts';
 import { PAGE_BYTES } from '../base/struct-page.ts';
 import { type CodeLayout, layoutCode } from '../code/layout.ts';
+import { bootHostStage2 } from './host-stage2.ts';
 import type { KernelTextImage, TextCopy } from './image.ts';
+import { mapTrampoline, reserveTrampoline } from './kpti.ts';
 import type { TextOptions } from './options.ts';
+import { protectAliases } from './protect-aliases.ts';
 
 /** SEGMENT_ALIGN: sections begin at multiples of this. */
 export const SEGMENT_BYTES = 65536;
@@ -44,18 +47,30 @@ export interface KernelTextBoot {
   readonly options: TextOptions;
   readonly lock: Lock;
   readonly seed: number;
+  /** With kpti: what reserveTrampoline left before swapper_pg_dir was made. */
+  readonly trampoline: Address | null;
 }
 
-/** Does the image exist more than once under roots of its own? */
+interface ImageSizes {
+  readonly textBytes: number;
+  readonly rodataBytes: number;
+  readonly textPages: TextOptions['textPages'];
+}
+
+/** Does the image exist more than once? */
 export function hasCopies({ text, ktext }: TextOptions): boolean {
-  return text === 'replicated' && ktext;
+  return text !== 'shared' && ktext;
 }
 
-/** Backed bytes per node at most: the image, a copy's tables, roots. */
-export function kernelTextBytes(options: TextOptions): number {
+/** Backed bytes per node at most: the image, its tables, roots, what the options add. */
+export function kernelTextBytes(options: TextOptions, nodeCount: number): number {
   const image = sectionBytes(options.textBytes) + sectionBytes(options.rodataBytes);
-  const tables = (6 + Math.ceil(image / 2 ** 21)) * PAGE_BYTES;
-  return image + 2 ** 21 + tables + 8 * PAGE_BYTES;
+  const leafTables = 2 + Math.ceil(image / 2 ** 21);
+  // Tables of the image itself, of its protected alias, trampolines and roots.
+  const pages = 16 + 4 * leafTables;
+  const perMap = 16 + 2 * nodeCount + leafTables * (nodeCount + 1);
+  const stage2 = options.text === 'stage2-replicated' ? perMap : 0;
+  return image + 2 ** 21 + (pages + stage2) * PAGE_BYTES;
 }
 
 function sectionBytes(bytes: number): number {
@@ -68,7 +83,6 @@ export function bootKernelText(boot: BootMemory, given: KernelTextBoot): KernelT
   const rodataBytes = sectionBytes(options.rodataBytes);
   const sizes = { textBytes, rodataBytes, textPages: options.textPages };
   const start = kernelLayout(options.text === 'replicated').image;
-  refuseLargeText(textBytes + rodataBytes);
   const first = boot.nearestNodeWithMemory(0);
   const original = allocateCopy(boot, first, textBytes + rodataBytes, options);
   const layout = layoutOf(options, textBytes, given.seed);
@@ -77,32 +91,23 @@ export function bootKernelText(boot: BootMemory, given: KernelTextBoot): KernelT
   });
   writeRodata(boot, addBytes(original, textBytes), rodataBytes);
   mapImage(boot, map.table, start, original, sizes, first);
-  const copies: TextCopy[] = [{ node: first, physical: original, root: map.table.root }];
-  const copyOfNode: number[] = [];
-  let tableBytes = 0;
-  for (let node = 0; node < boot.machine.nodeCount; node++) {
-    const home = boot.nearestNodeWithMemory(node);
-    if (hasCopies(options) && !copies.some((copy) => copy.node === home)) {
-      const physical = allocateCopy(boot, home, textBytes + rodataBytes, options);
-      const tablesFrom = boot.backedFree(home);
-      const table = createStage1Table(boot, home, GRANULE_4K);
-      mapImage(boot, table, start, physical, sizes, home);
-      tableBytes += boot.backedFree(home) - tablesFrom;
-      copies.push({ node: home, physical, root: table.root });
-    }
-    copyOfNode.push(
-      Math.max(
-        0,
-        copies.findIndex((copy) => copy.node === home),
-      ),
-    );
-  }
+  if (given.trampoline !== null) mapTrampoline(boot, map.table, given.trampoline, first);
+  const copies: TextCopy[] = [
+    {
+      node: first,
+      physical: original,
+      root: map.table.root,
+      trampoline: given.trampoline,
+      stage2: null,
+    },
+  ];
+  const { copyOfNode, tableBytes } = makeCopies(boot, given, copies, { ...sizes, start });
   const words = boot.allocateNamed('swapper_pgdir_lock', first, 64);
   lock.init?.(boot, words);
   boot.machine.nodeOfCpu.forEach((node, cpu) => {
     map.roots[cpu] = copies[copyOfNode[node]!]!.root;
   });
-  return {
+  const image: KernelTextImage = {
     options,
     start,
     code: { layout, hi: start.hi, lo: start.lo },
@@ -115,6 +120,38 @@ export function bootKernelText(boot: BootMemory, given: KernelTextBoot): KernelT
     rootEntries: Math.ceil((textBytes + rodataBytes) / PGDIR_BYTES),
     tableBytes,
   };
+  if (options.protectCopies) return protectAliases(boot, map, image);
+  return options.text === 'stage2-replicated' ? bootHostStage2(boot, image) : image;
+}
+
+/** Adds a copy for each node that has memory and none yet; says which copy each node executes. */
+function makeCopies(
+  boot: BootMemory,
+  { map, options, trampoline: shared }: KernelTextBoot,
+  copies: TextCopy[],
+  image: ImageSizes & { readonly start: Address },
+): { copyOfNode: number[]; tableBytes: number } {
+  const bytes = image.textBytes + image.rodataBytes;
+  const ownRoot = options.text === 'replicated';
+  const copyOfNode: number[] = [];
+  let tableBytes = 0;
+  for (let node = 0; node < boot.machine.nodeCount; node++) {
+    const home = boot.nearestNodeWithMemory(node);
+    const index = copies.findIndex((copy) => copy.node === home);
+    if (index >= 0 || !hasCopies(options)) {
+      copyOfNode.push(Math.max(0, index));
+      continue;
+    }
+    const physical = allocateCopy(boot, home, bytes, options);
+    const tablesFrom = boot.backedFree(home);
+    const trampoline = ownRoot && shared !== null ? reserveTrampoline(boot, home) : shared;
+    const table = ownRoot ? createStage1Table(boot, home, GRANULE_4K) : map.table;
+    if (ownRoot) mapImage(boot, table, image.start, physical, image, home);
+    tableBytes += boot.backedFree(home) - tablesFrom;
+    copyOfNode.push(copies.length);
+    copies.push({ node: home, physical, root: table.root, trampoline, stage2: null });
+  }
+  return { copyOfNode, tableBytes };
 }
 
 /**
@@ -123,15 +160,26 @@ export function bootKernelText(boot: BootMemory, given: KernelTextBoot): KernelT
  */
 export function finishKernelText(boot: BootMemory, image: KernelTextImage): void {
   const [original, ...others] = image.copies;
-  for (const { physical, root } of others) {
+  for (const { physical, root, trampoline } of others) {
     for (let offset = 0; offset < image.textBytes + image.rodataBytes; offset += 4) {
       boot.write32(physical, offset, boot.read32(original!.physical, offset));
     }
-    for (let index = 0; index < ROOT_ENTRIES; index++) {
-      if (isOwnEntry(image, index)) continue;
-      const lo = boot.read32(original!.root, index * 8);
-      boot.write64(root, index * 8, boot.read32(original!.root, index * 8 + 4), lo);
-    }
+    const ownRoot = root.hi !== original!.root.hi || root.lo !== original!.root.lo;
+    if (!ownRoot) continue;
+    copyRoot(boot, original!.root, root, (index) => !isOwnEntry(image, index));
+    if (trampoline !== null) copyRoot(boot, original!.trampoline!, trampoline, () => true);
+  }
+}
+
+function copyRoot(
+  boot: BootMemory,
+  from: Address,
+  to: Address,
+  isShared: (index: number) => boolean,
+): void {
+  for (let index = 0; index < ROOT_ENTRIES; index++) {
+    if (!isShared(index)) continue;
+    boot.write64(to, index * 8, boot.read32(from, index * 8 + 4), boot.read32(from, index * 8));
   }
 }
 
@@ -149,14 +197,6 @@ function layoutOf(options: TextOptions, textBytes: number, seed: number): CodeLa
       branchiness: options.branchiness,
     },
     seed,
-  );
-}
-
-function refuseLargeText(bytes: number): void {
-  if (bytes <= 2 ** 28) return;
-  throw new UserError(
-    `the kernel text of ${formatBytes(bytes)} is larger than its slot in this model (256M); ` +
-      'lower textSize',
   );
 }
 
@@ -182,7 +222,7 @@ function mapImage(
   table: TranslationTable,
   start: Address,
   physical: Address,
-  sizes: { textBytes: number; rodataBytes: number; textPages: TextOptions['textPages'] },
+  sizes: ImageSizes,
   tableNode: number,
 ): void {
   const { textBytes, rodataBytes, textPages } = sizes;

@@ -7,8 +7,9 @@
 
 import type { Cpu, Handler, Program } from '../../cpu/cpu.ts';
 import { Metric } from '../../metrics/definition.ts';
-import { executeCode } from '../code/execute.ts';
+import { CodePath, executeCode } from '../code/execute.ts';
 import type { CodeImage } from '../code/image.ts';
+import { executeMeasured } from './fetch.ts';
 
 export interface EntryText {
   readonly code: CodeImage;
@@ -16,6 +17,8 @@ export interface EntryText {
   readonly stream: number;
   /** Basic blocks per entry. */
   readonly blocks: number;
+  /** What a private hit takes at most (fetchHitPs). */
+  readonly hitPs: number;
 }
 
 /** Handlers that are installed from here on run kernel text first. Once per CPU. */
@@ -43,9 +46,12 @@ function runUnmeasured(cpu: Cpu, { code, stream, blocks }: EntryText): Program {
   return executeCode(cpu, code, stream, blocks);
 }
 
-/** One stretch of kernel text, measured. */
-export function* runText(cpu: Cpu, { code, stream, blocks }: EntryText): Program {
+/** One stretch of kernel text, measured; on a path that goes on, where one is given. */
+export function* runText(cpu: Cpu, text: EntryText, path?: CodePath): Program {
+  const { code, stream, blocks, hitPs } = text;
+  const { hi, lo, layout } = code;
+  const run = { hi, lo, stream, blocks, hitPs, counter: -1 };
   cpu.begin(Metric.TextRun);
-  yield* executeCode(cpu, code, stream, blocks);
+  yield* executeMeasured(cpu, path ?? new CodePath(layout), run);
   cpu.end(Metric.TextRun);
 }

@@ -2,8 +2,9 @@
  * The kernel's text as boot leaves it: where it is, its copies, and the roots that lead to them.
  *
  * Sections of the image, in order: .text, .rodata, then what is written to at run time or at boot
- * (.ro_after_init, .init, .data) and is therefore never copied. Copies reach from _stext to the end of
- * .rodata ("arm64: text replication: add node text patching" and the patches before it, R. King).
+ * (.ro_after_init, .init, .data) and is therefore never copied. Copies reach from _stext to the end
+ * of .rodata ("arm64: text replication: add node text patching" and the patches before it, R.
+ * King).
  */
 
 import type { Address } from '../../memory/physical-address.ts';
@@ -17,6 +18,12 @@ export interface TextCopy {
   readonly physical: Address;
   /** Physical address of the root whose kernel entry leads here. */
   readonly root: Address;
+  /**
+   * tramp_pg_dir of this root, two pages before it (TRAMP_SWAPPER_OFFSET); null without kpti.
+   */
+  readonly trampoline: Address | null;
+  /** Root of the host's stage 2 for CPUs of these nodes; null unless text=stage2-replicated. */
+  readonly stage2: Address | null;
 }
 
 /** Plain data. */
@@ -37,7 +44,10 @@ export interface KernelTextImage {
   /** Entries of the roots from here on, `rootEntries` of them, differ between nodes. */
   readonly rootIndex: number;
   readonly rootEntries: number;
-  /** Bytes of page tables that copies need on top of one kernel's. */
+  /**
+   * Bytes of page tables that the design needs on top of one kernel's: tables of copies, roots, the
+   * host's stage 2, tables of linear aliases that are protected.
+   */
   readonly tableBytes: number;
 }
 
@@ -49,4 +59,9 @@ export function copiedBytes({ textBytes, rodataBytes }: KernelTextImage): number
 /** The copy that CPUs of a node execute. */
 export function copyFor(image: KernelTextImage, node: number): TextCopy {
   return image.copies[image.copyOfNode[node]!]!;
+}
+
+/** Does the host kernel run under a stage 2 of its own? */
+export function hasHostStage2(image: KernelTextImage | null): boolean {
+  return image?.options.text === 'stage2-replicated';
 }

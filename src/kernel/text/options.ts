@@ -5,8 +5,10 @@
 
 import { UserError } from '../../base/errors.ts';
 import type { Parameter, Parameters } from '../../base/parameters.ts';
-import { parseSize } from '../../base/parse-quantity.ts';
+import { parseSize, parseTimePs } from '../../base/parse-quantity.ts';
+import { formatBytes } from '../../base/units.ts';
 import type { Machine } from '../../machine/machine.ts';
+import { IMAGE_ROOM_BYTES, PGDIR_BYTES } from '../base/kernel-layout.ts';
 import type { KernelFamily, Runs } from '../family.ts';
 
 /** Resolved options; plain data. */
@@ -26,7 +28,12 @@ export interface TextOptions {
   /** Shares, 0 to 1. */
   readonly hotShare: number;
   readonly branchiness: number;
+  /** Time of the host's EL1 state without VHE, both ways. */
+  readonly nvheSwitchPs: number;
 }
+
+/** What B and BL reach (+-128 MiB). */
+const TEXT_BYTES_MAX = 2 ** 27;
 
 const SERIES = 'v2 00/17 (R. King, 2023-07-27)';
 
@@ -37,7 +44,7 @@ const SHAPE: readonly Parameter[] = [
     kind: 'size',
     default: '4M',
     minimum: 65536,
-    maximum: 2 ** 27,
+    maximum: 2 ** 40,
     description: 'bytes of kernel text; a distribution kernel has about 16M',
   },
   {
@@ -45,7 +52,7 @@ const SHAPE: readonly Parameter[] = [
     kind: 'size',
     default: '1M',
     minimum: 4096,
-    maximum: 2 ** 27,
+    maximum: 2 ** 40,
     description: 'bytes of it that are hot',
   },
   {
@@ -53,7 +60,7 @@ const SHAPE: readonly Parameter[] = [
     kind: 'size',
     default: '1M',
     minimum: 0,
-    maximum: 2 ** 26,
+    maximum: 2 ** 40,
     description: 'bytes of read-only data, which are copied with the text',
   },
   {
@@ -144,6 +151,17 @@ export const TEXT_PARAMETERS: readonly Parameter[] = [
       52: 'CONFIG_ARM64_VA_BITS_52 (LPA2)',
     },
   },
+  {
+    name: 'nvheSwitch',
+    kind: 'time',
+    default: '1us',
+    unit: 'ns',
+    minimum: 0,
+    maximum: 1e9,
+    description:
+      'text=stage2-replicated: time of saving and restoring EL1 state without VHE, per exit and ' +
+      'entry of a guest; an estimate (6500 cycles for all of a hypercall on X-Gene, ISCA 2016)',
+  },
   ...SHAPE,
 ];
 
@@ -186,11 +204,13 @@ export function resolveTextOptions(parameters: Parameters): TextOptions {
     rodataBytes: size('rodataSize'),
     hotShare: Number(text('hotShare')) / 100,
     branchiness: Number(text('branchiness')) / 100,
+    nvheSwitchPs: parseTimePs('nvheSwitch', text('nvheSwitch'), 'ps', { minimum: 0, maximum: 1e9 }),
   };
 }
 
 /** Refuses what cannot be, in the kernel's own words where it has some. */
 export function checkTextOptions(options: TextOptions, machine: Machine): void {
+  refuseLargeText(options);
   if (options.hotTextBytes > options.textBytes) {
     throw new UserError('hotText is larger than textSize; hot text is a part of the text');
   }
@@ -209,14 +229,32 @@ export function checkTextOptions(options: TextOptions, machine: Machine): void {
   }
   if (options.kernelPages !== '4K' || options.vaBits !== 48) {
     throw new UserError(
-      `kernelPages=${options.kernelPages} vaBits=${options.vaBits}: the emulated host maps itself ` +
-        'with 4K pages and 48 bits; leave both out',
+      `kernelPages=${options.kernelPages} vaBits=${options.vaBits}: the emulated host maps ` +
+        'itself with 4K pages and 48 bits; leave both out',
     );
   }
   if (options.text !== 'shared' && machine.architecture === 'x86') {
     throw new UserError(
       `text=${options.text}: ${machine.name} is x86, and both designs are about TTBR1 and ` +
         'stage 2 of arm64; use text=shared, or an arm64 machine',
+    );
+  }
+}
+
+/** The image has one top-level slot to itself, or a part of one; branches reach less than either. */
+function refuseLargeText({ text, textBytes, rodataBytes }: TextOptions): void {
+  const bytes = textBytes + rodataBytes;
+  const slot = text === 'replicated' ? PGDIR_BYTES : IMAGE_ROOM_BYTES;
+  if (bytes > slot) {
+    throw new UserError(
+      `textSize and rodataSize: an image of ${formatBytes(bytes)} is larger than its slot of ` +
+        `the kernel's address space (${formatBytes(slot)}); lower them`,
+    );
+  }
+  if (textBytes > TEXT_BYTES_MAX || rodataBytes > TEXT_BYTES_MAX) {
+    throw new UserError(
+      `textSize and rodataSize: at most ${formatBytes(TEXT_BYTES_MAX)} each, which is what a ` +
+        'branch reaches; lower them',
     );
   }
 }

@@ -2,11 +2,11 @@
  * Patching kernel text in every copy (arch/arm64/kernel/patching.c, aarch64_insn_patch_text_nosync,
  * with "arm64: text replication: add node text patching"; apply_alternatives likewise).
  *
- * One instruction: a misaligned address is -EINVAL; the original is written through the fixmap; then
- * each copy through its linear alias (WRITE_ONCE) with maintenance to the point of unification. The
- * caller's own maintenance is by virtual address, which on a CPU of another node is its local copy:
- * so a patcher away from node 0 maintains node 0's alias besides. Modules are no part of the image
- * and have no copies.
+ * One instruction: a misaligned address is -EINVAL; the original is written through the fixmap;
+ * then each copy through its linear alias (WRITE_ONCE) with maintenance to the point of
+ * unification. The caller's own maintenance is by virtual address, which on a CPU of another node
+ * is its local copy: so a patcher away from node 0 maintains node 0's alias besides. Modules are no
+ * part of the image and have no copies.
  *
  * With protectCopies the linear aliases of copies are read-only and every copy goes through the
  * fixmap, a broadcast flush each.
@@ -20,7 +20,7 @@ import { Counter, Metric } from '../../metrics/definition.ts';
 import { EINVAL } from '../base/errno.ts';
 import { cleanInvalidateToPou } from '../patching/icache.ts';
 import { fillWith, type TextPoke } from '../patching/text-poke.ts';
-import { copyFor, type KernelTextImage, type TextCopy } from './image.ts';
+import { copyFor, hasHostStage2, type KernelTextImage, type TextCopy } from './image.ts';
 
 export interface TextPatchParts {
   readonly machine: Machine;
@@ -73,13 +73,16 @@ export function* patchInstruction(
   const at = addBytes(image.start, offset);
   cpu.begin(Metric.TextPatch);
   yield* poke.write(cpu, at.hi, at.lo, 4, fillWith(word));
-  const [, ...others] = image.copies;
+  // Under stage 2 the first write has trapped, and EL2 has written and maintained every copy.
+  const replayed = hasHostStage2(image);
+  const others = replayed ? [] : image.copies.slice(1);
   for (const copy of others) {
     yield* steps.patchCopy(cpu, parts, copy, offset, word);
     cpu.count(Counter.TextCopiesPatched, 1);
   }
-  if (copyFor(image, cpu.node) !== image.copies[0])
+  if (!replayed && copyFor(image, cpu.node) !== image.copies[0]) {
     yield* steps.maintainOriginal(cpu, parts, offset);
+  }
   yield* cleanInvalidateToPou(cpu, machine, at.hi, at.lo, 4);
   cpu.count(Counter.TextPatches, 1);
   cpu.end(Metric.TextPatch);
@@ -87,8 +90,8 @@ export function* patchInstruction(
 }
 
 /**
- * The first node's copy that differs from the original in [offset, offset + bytes), word by word: ret
- * = its node, or -1 (the diagnostic beside the posted series).
+ * The first node's copy that differs from the original in [offset, offset + bytes), word by word:
+ * ret = its node, or -1 (the diagnostic beside the posted series).
  */
 export function* verifyCopies(
   cpu: Cpu,

@@ -1,9 +1,9 @@
 /**
  * Keeping the roots of all nodes alike: set_swapper_pgd with replicated text (patch "arm64: text
  * replication: update cnp support" and its neighbours; H. Jia's repost, patch 11). Under
- * swapper_pgdir_lock a new top-level entry is written to the root of every other node first, then to
- * swapper_pg_dir. Only the top level needs it, as lower tables are shared. The kernel's own entry is
- * never written this way: WARN_ON_ONCE, and the update is dropped.
+ * swapper_pgdir_lock a new top-level entry is written to the root of every other node first, then
+ * to swapper_pg_dir. Only the top level needs it, as lower tables are shared. The kernel's own
+ * entry is never written this way: WARN_ON_ONCE, and the update is dropped.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

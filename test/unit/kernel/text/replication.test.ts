@@ -1,7 +1,7 @@
 /**
  * Promises: with copies every CPU fetches kernel text from its own node and all copies are equal
- * before and after patches, whoever patches; without, CPUs of other nodes fetch from the first; a new
- * top-level entry reaches every root, the kernel's own is never written.
+ * before and after patches, whoever patches; without, CPUs of other nodes fetch from the first; a
+ * new top-level entry reaches every root, the kernel's own is never written.
  */
 
 import { describe, expect, it } from 'vitest';
