@@ -99,6 +99,7 @@ export function bootBpfMachine(
     smp: kernel.smp!,
     replicatedText: kernel.text?.options.text === 'replicated',
     areas: sizes.loaders * AREAS_PER_LOADER,
+    preparedPack: true,
   });
   const kernelText = kernel.text?.code ?? null;
   const hitPs = fetchHitPs(machine);

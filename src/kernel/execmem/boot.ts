@@ -23,7 +23,7 @@ import { bootPokingMm, type PokingMmImage } from '../patching/temporary-mm-poke.
 import type { SmpImage } from '../smp/call-function.ts';
 import { bootVmalloc, type VmallocImage, vmallocBytes } from '../vmalloc/image.ts';
 import type { ExecmemOptions } from './options.ts';
-import { bootPacks, type PackImage, packBytes, packsBytes } from './prog-pack.ts';
+import { bootPacks, type PackImage, packBytes, packsBytes, preparePack } from './prog-pack.ts';
 
 /** Plain data. */
 export interface ExecmemImage {
@@ -46,6 +46,8 @@ export interface ExecmemBoot {
   readonly replicatedText: boolean;
   /** Areas of vmalloc that may exist at once. */
   readonly areas: number;
+  /** The first pack exists before time 0, as on a machine that has been up for a while. */
+  readonly preparedPack?: boolean;
   /** Memory without contents to manage per node (user pages of a workload). */
   readonly movableBytes?: number;
   /** Lazily freed pages that start a purge, instead of the kernel's figure for the machine. */
@@ -66,8 +68,11 @@ export function bootExecmem(boot: BootMemory, options: ExecmemBoot): ExecmemImag
   const { machine } = boot;
   const lock = makeQueuedSpinlock();
   const node = boot.nearestNodeWithMemory(0);
+  const isPrepared = options.preparedPack === true && options.options.allocator === 'prog_pack';
+  const packSize = packBytes(machine);
   const vmalloc = bootVmalloc(boot, {
     node,
+    modulesTaken: isPrepared ? packSize : 0,
     layout: kernelLayout(options.replicatedText),
     areas: options.areas,
     lock,
@@ -77,13 +82,22 @@ export function bootExecmem(boot: BootMemory, options: ExecmemBoot): ExecmemImag
   const table = bootKernelTable(boot, options.map, node, lock);
   const fixmap = bootFixmap(boot, options.map, node, lock);
   const pokingMm = bootPokingMm(boot, node, makeMutex(), options.userRoots);
-  const packs = bootPacks(boot, node, packBytes(machine));
+  const packs = bootPacks(boot, node, packSize);
   if (mapsByPages(machine, options.options)) {
     for (let at = 0; at < machine.nodeCount; at++) {
       if (machine.memoryBytesOfNode[at] === 0) continue;
       const start = { hi: paHiOf(at, 0), lo: paLoOf(0) };
       splitAtBoot(boot, options.map, at, start, boot.memory.backedBytes);
     }
+  }
+  if (isPrepared) {
+    preparePack(boot, packs, {
+      map: options.map,
+      node,
+      start: kernelLayout(options.replicatedText).modules,
+      huge: options.options.packPages === '2M',
+      readOnlyAlias: machine.architecture === 'x86' || options.options.rodata === 'full',
+    });
   }
   const linear = bootLinearMap(boot, options.map, node, lock);
   const { movableBytes = 0 } = options;

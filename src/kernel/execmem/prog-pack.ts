@@ -13,14 +13,21 @@ import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Order } from '../../cpu/operations.ts';
 import type { Machine } from '../../machine/machine.ts';
 import type { BootMemory } from '../../memory/boot.ts';
-import { type Address, addBytes, toLinear } from '../../memory/physical-address.ts';
+import { type Address, addBytes, fromLinear, toLinear } from '../../memory/physical-address.ts';
 import { Counter, Metric } from '../../metrics/definition.ts';
 import type { Lock } from '../../sync/lock.ts';
 import { makeMutex } from '../../sync/mutex.ts';
-import { S1_KERNEL_DATA_HI, S1_KERNEL_DATA_LO } from '../../translation/stage1-descriptors.ts';
+import { type KernelMap, mapRange } from '../../translation/boot-tables.ts';
+import {
+  S1_KERNEL_DATA_HI,
+  S1_KERNEL_DATA_LO,
+  S1_KERNEL_TEXT_HI,
+  S1_KERNEL_TEXT_LO,
+} from '../../translation/stage1-descriptors.ts';
 import { bitmapBytes, clearBit, findNextBit, findNextZeroBit, setBit } from '../base/bitmap.ts';
 import { ENOMEM } from '../base/errno.ts';
 import { PAGE_BYTES, PAGE_SHIFT } from '../base/struct-page.ts';
+import { makeAliasReadOnly } from '../linear-map/image.ts';
 import { SET_EXECUTABLE, SET_READ_ONLY } from '../linear-map/set-memory.ts';
 import { fillWith } from '../patching/text-poke.ts';
 import { VmallocRange } from '../vmalloc/image.ts';
@@ -61,6 +68,34 @@ export function bootPacks(boot: BootMemory, node: number, bytes: number): PackIm
   const mutex = boot.allocateNamed('pack_mutex', node, Math.max(64, makeMutex().bytes));
   const packs = boot.allocateNamed('pack_list', node, PACKS_MAX * recordBytes(bytes));
   return { mutex: toLinear(mutex), packs: toLinear(packs), packBytes: bytes };
+}
+
+/**
+ * A pack that somebody loaded programs into long before time 0: at the start of the modules range,
+ * read-only, executable, full of traps, its first chunk in use for good.
+ */
+export function preparePack(
+  boot: BootMemory,
+  { packs, packBytes: bytes }: PackImage,
+  options: { map: KernelMap; node: number; start: Address; huge: boolean; readOnlyAlias: boolean },
+): void {
+  const { map, node, start, huge, readOnlyAlias } = options;
+  const physical = boot.allocateText('bpf_prog_pack', node, bytes, huge ? PMD_BYTES : PAGE_BYTES);
+  const trap = trapWord(boot.machine);
+  for (let offset = 0; offset < bytes; offset += 4) boot.write32(physical, offset, trap);
+  mapRange(boot, map.table, {
+    input: start,
+    output: physical,
+    bytes,
+    attributesHi: S1_KERNEL_TEXT_HI,
+    attributesLo: S1_KERNEL_TEXT_LO,
+    tableNode: node,
+    maximumShift: huge ? 21 : PAGE_SHIFT,
+  });
+  if (readOnlyAlias) makeAliasReadOnly(boot, map, node, physical, bytes);
+  const record = fromLinear(packs);
+  boot.write64(record, PackField.Start, start.hi, start.lo);
+  boot.write32(record, PackField.Bitmap, 1);
 }
 
 export function makeProgPack(parts: ExecmemParts): ExecutableMemory {

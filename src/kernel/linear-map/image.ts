@@ -18,9 +18,11 @@ import {
   leafDescriptorLo,
   outputHi,
   outputLo,
+  PTE_DBM_HI,
   tableDescriptorHi,
   tableDescriptorLo,
 } from '../../translation/descriptors.ts';
+import { S1_READ_ONLY } from '../../translation/stage1-descriptors.ts';
 import { PAGE_BYTES } from '../base/struct-page.ts';
 
 /** Sizes of leaves by level; the top level has none. */
@@ -106,5 +108,21 @@ function splitBlocksAt(boot: BootMemory, map: KernelMap, node: number, at: Addre
       boot.write64(table, index * 8, leafDescriptorHi(to.hi, leafAttributesHi(hi)), leafLo);
     }
     boot.write64(entry, 0, tableDescriptorHi(table.hi), tableDescriptorLo(table.lo));
+  }
+}
+
+/** Nobody writes to a stretch of memory through the linear map: its leaves are pages, read-only. */
+export function makeAliasReadOnly(
+  boot: BootMemory,
+  map: KernelMap,
+  node: number,
+  physical: Address,
+  bytes: number,
+): void {
+  splitAtBoot(boot, map, node, physical, bytes);
+  for (let done = 0; done < bytes; done += PAGE_BYTES) {
+    const entry = descriptorAt(boot, map.table, toLinear(addBytes(physical, done)), 3, node);
+    const lo = boot.read32(entry, 0) | S1_READ_ONLY;
+    boot.write64(entry, 0, boot.read32(entry, 4) & ~PTE_DBM_HI, lo);
   }
 }

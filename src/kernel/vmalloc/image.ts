@@ -74,12 +74,14 @@ export interface VmallocBoot {
   readonly areas: number;
   readonly lock: Lock;
   readonly cpus: number;
+  /** Bytes at the start of the modules range that are in use before time 0. */
+  readonly modulesTaken?: number;
   /** Instead of lazyPagesMax: a scaled-down machine purges earlier. */
   readonly lazyPagesMax?: number;
 }
 
 export function bootVmalloc(boot: BootMemory, options: VmallocBoot): VmallocImage {
-  const { node, layout, areas, lock } = options;
+  const { node, layout, areas, lock, modulesTaken = 0 } = options;
   const line = (name: string): Address => boot.allocateNamed(name, node, 64);
   const locks = ['free_vmap_area_lock', 'vmap_area_lock', 'purge_vmap_area_lock'].map(line);
   locks.push(line('vmap_purge_lock'));
@@ -90,7 +92,7 @@ export function bootVmalloc(boot: BootMemory, options: VmallocBoot): VmallocImag
   const poolHead = line('vmap_area_cachep');
   const nodeAt = (index: number): Address => addBytes(pool, index * AREA_BYTES);
   const ranges: readonly (readonly [Address, number])[] = [
-    [layout.modules, layout.modulesBytes],
+    [addBytes(layout.modules, modulesTaken), layout.modulesBytes - modulesTaken],
     [layout.vmalloc, layout.vmallocBytes],
   ];
   const freeRoots = ranges.map(([start, bytes], range) => {
