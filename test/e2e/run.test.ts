@@ -54,6 +54,23 @@ describe('run', () => {
     expect(seed!.runId).not.toBe(plain!.runId);
   });
 
+  it('isolates the parts of a profile: what is off is missing, the rest keeps its inputs', async () => {
+    const profile = join(folder, 'pair.yaml');
+    const part = (label: string, cpu: number): string =>
+      `  - { label: ${label}, workload: memory_latency, cpus: ${cpu}, ` +
+      'parameters: { maximum: 64K, accesses: 500 } }\n';
+    writeFileSync(profile, `parts:\n${part('a', 0)}${part('b', 96)}`);
+    const words = ['run', profile, '--isolate', '--json', '--quiet'];
+    const { code, stdout } = await numalab(words, { cwd: folder });
+    expect(code).toBe(0);
+    const { runs } = JSON.parse(stdout) as { runs: (RunResult & { label: string })[] };
+    expect(runs.map(({ label }) => label)).toEqual(['all', 'without a', 'without b']);
+    const count = (run: RunResult | undefined, node: number) =>
+      run?.histograms[`memory.read@node${node}`]?.count ?? 0;
+    expect([0, 1].map((node) => count(runs[1], node) > 0)).toEqual([false, true]);
+    expect(count(runs[1], 1)).toBe(count(runs[0], 1));
+  });
+
   it('runs seeds side by side with the results of each alone', async () => {
     const both = await json([...SMALL, '-s', '5', '-r', '2', '-j', '2']);
     const second = await json([...SMALL, '-s', '6']);
