@@ -123,7 +123,8 @@ function roundedText(value: number): string {
 
 /**
  * Refuses a search that will hardly end: the least of the guesses counts, so that none is refused
- * for one strange guess, unless executions are so long that the guesses themselves were cut short. `what` names the program: "ticket with 4 CPUs".
+ * for one strange guess, unless executions are so long that the guesses themselves were cut short.
+ * `what` names the program: "ticket with 4 CPUs".
  */
 export function requireSearchable(estimate: SizeEstimate, limit: number, what: string): void {
   const { atLeast, atMost, isCut } = estimate;
