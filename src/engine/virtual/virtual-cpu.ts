@@ -37,6 +37,8 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
   readonly #frameKinds = new Uint8Array(FRAMES_MAX);
   readonly #savedRegimes = new Uint8Array(FRAMES_MAX);
   readonly #savedReturns = new Int32Array(FRAMES_MAX);
+  /** hi and lo: what a called program left may not be read yet when the interrupt comes. */
+  readonly #savedResults = new Int32Array(2 * FRAMES_MAX);
   readonly #savedInterrupts = new Uint8Array(FRAMES_MAX);
   readonly #vectors: (Handler | null)[] = [null, null, null];
   readonly #interruptHandlers: (Handler | null)[] = new Array(INTERRUPT_VECTORS).fill(null);
@@ -193,6 +195,8 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
     this.synchroniseContext();
     const saved = this.#savedRegimes[depth] as Regime;
     this.ret = this.#savedReturns[depth]!;
+    this.hi = this.#savedResults[2 * depth]!;
+    this.lo = this.#savedResults[2 * depth + 1]!;
     this.interrupts(this.#savedInterrupts[depth] === 1);
     this.switchRegime(saved);
     if (saved === Regime.Guest) this.spend(Cost.GuestEntry);
@@ -208,6 +212,8 @@ export class VirtualCpu extends MaintenanceCpu implements Cpu {
     const depth = this.#programs.length;
     this.#savedRegimes[depth] = this.regime;
     this.#savedReturns[depth] = this.ret;
+    this.#savedResults[2 * depth] = this.hi;
+    this.#savedResults[2 * depth + 1] = this.lo;
     this.#savedInterrupts[depth] = this.#interruptsEnabled ? 1 : 0;
     // PSTATE.I is set on entry; Linux unmasks at once for synchronous exceptions, not for IRQs.
     if (kind === FrameKind.Interrupt) this.#interruptsEnabled = false;
