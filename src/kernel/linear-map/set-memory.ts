@@ -2,9 +2,9 @@
  * set_memory_{ro,rw,x,nx} and the resets of VM_FLUSH_RESET_PERMS, on areas of vmalloc and their
  * linear aliases.
  *
- * arm64 (mm/pageattr.c, v6.13: change_memory_common): with rodata=full a change to or from read-only
- * goes to the linear alias first, page by page, each with a flush of its own, as the pages of an
- * area are not contiguous; then vm_unmap_aliases, then the range itself and its flush.
+ * arm64 (mm/pageattr.c, v6.13: change_memory_common): with rodata=full a change to or from
+ * read-only goes to the linear alias first, page by page, each with a flush of its own, as the
+ * pages of an area are not contiguous; then vm_unmap_aliases, then the range itself and its flush.
  * x86 (arch/x86/mm/pat/set_memory.c: change_page_attr_set_clr, cpa_process_alias, cpa_flush): range
  * and alias, splitting what is larger than the change, then one flush; the alias follows changes of
  * writability only.
@@ -34,6 +34,8 @@ export interface Change {
   readonly clearLo: number;
   /** Does the linear alias follow? */
   readonly aliased: boolean;
+  /** What changes in the alias, if not the same. */
+  readonly alias?: Change;
 }
 
 export const SET_READ_ONLY: Change = {
@@ -68,6 +70,13 @@ export const SET_NO_EXECUTE: Change = {
   clearLo: 0,
   aliased: false,
 };
+/** set_memory_rox where it is one change (x86): the alias becomes read-only. */
+export const SET_ROX: Change = {
+  ...SET_READ_ONLY,
+  name: 'rox',
+  clearHi: SET_READ_ONLY.clearHi | SET_EXECUTABLE.clearHi,
+  alias: SET_READ_ONLY,
+};
 const SET_INVALID: Change = {
   name: 'invalid',
   setHi: 0,
@@ -96,10 +105,6 @@ export class SetMemory {
   /** set_memory_*: `pages` from a vmalloc address on. ret = 0 or -ENOMEM. */
   *change(cpu: Cpu, at: Address, pages: number, change: Change): Program {
     const { rodata, flushKernelRange, machine } = this.#parts;
-    if (rodata === 'off' && change.aliased) {
-      cpu.ret = 0;
-      return;
-    }
     if (machine.architecture === 'x86') {
       yield* this.#changeWithAlias(cpu, at, pages, change);
       return;
@@ -123,9 +128,11 @@ export class SetMemory {
   *#changeWithAlias(cpu: Cpu, at: Address, pages: number, change: Change): Program {
     yield* this.#parts.unmapAliases(cpu);
     yield* this.#apply(cpu, at, pages, change);
-    for (let page = 0; page < pages && cpu.ret === 0 && change.aliased; page++) {
+    for (let page = 0; page < pages && cpu.ret === 0 && change.aliased; ) {
+      const covered = yield* this.#leafPages(cpu, addBytes(at, page * PAGE_BYTES), pages - page);
       const alias = yield* this.#aliasOf(cpu, addBytes(at, page * PAGE_BYTES));
-      yield* this.#apply(cpu, alias, 1, change);
+      yield* this.#apply(cpu, alias, covered, change.alias ?? change);
+      page += covered;
     }
     const { ret } = cpu;
     const flushed = change.aliased ? FLUSH_ALL_PAGES : pages;
@@ -153,6 +160,18 @@ export class SetMemory {
       yield* flushKernelRange(cpu, first.hi, first.lo, one);
     }
     for (const alias of aliases) yield* this.#apply(cpu, alias, 2 ** order, SET_DEFAULT);
+  }
+
+  /** Pages that one leaf of the range covers: those are changed in the alias together. */
+  *#leafPages(
+    cpu: Cpu,
+    at: Address,
+    pagesMax: number,
+  ): Generator<Program | undefined, number, undefined> {
+    yield* this.#parts.table.walk(cpu, at.hi, at.lo, PTE_LEVEL, false);
+    if (cpu.ret !== KernelWalk.Block) return 1;
+    const blockPages = 2 ** (LEAF_SHIFT[cpu.lo]! - 12);
+    return Math.min(pagesMax, blockPages - (((at.lo >>> 0) / PAGE_BYTES) % blockPages));
   }
 
   /** The linear-map address of the frame behind a vmalloc address. */
@@ -188,11 +207,13 @@ export class SetMemory {
       const at = addBytes(from, page * PAGE_BYTES);
       yield* table.walk(cpu, at.hi, at.lo, PTE_LEVEL, false);
       let covered = 1;
-      if (cpu.ret === KernelWalk.Block) {
+      if (cpu.ret !== KernelWalk.Found) {
+        const isInvalid = cpu.ret === KernelWalk.NoTable;
         const level = cpu.lo;
         const blockPages = 2 ** (LEAF_SHIFT[level]! - 12);
         const isWhole = (at.lo >>> 0) % 2 ** LEAF_SHIFT[level]! === 0 && pages - page >= blockPages;
         if (!isWhole) {
+          assert(!isInvalid, 'set_memory of a part of an invalid block');
           yield* this.#split(cpu, at, level);
           if (cpu.ret < 0) return;
           continue;
