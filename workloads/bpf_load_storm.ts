@@ -17,6 +17,7 @@ import { Rcu } from '../src/kernel/base/rcu-callbacks.ts';
 import { type BpfText, RunResult, runBpf, textBytes } from '../src/kernel/bpf/jit.ts';
 import { programBytes } from '../src/kernel/bpf/program-size.ts';
 import { trapWord } from '../src/kernel/execmem/executable-memory.ts';
+import { execmemReport } from '../src/kernel/execmem/report.ts';
 import { Cost } from '../src/machine/costs.ts';
 import { Metric } from '../src/metrics/definition.ts';
 import {
@@ -141,8 +142,6 @@ function report(facts: RunFacts, image: Image, context: WorkloadContext): readon
   const loads = facts.latency(Metric.BpfLoad, null, PHASE_STORM)?.count ?? 0;
   const fetched = counters['instructions.fetched'] ?? 0;
   const misses = counters['iTLB-load-misses'] ?? 0;
-  const count = (level: number): number =>
-    facts.peek32(execmem.linear.counts.hi & 0xffff, execmem.linear.counts.lo + level * 4);
   const lines = [
     `${loads} programs loaded by ${sizesOf(context).loaders} CPUs, ` +
       `${(loads / seconds).toFixed(0)} per second; ${counters['bpf.fallbacks'] ?? 0} interpreted`,
@@ -150,8 +149,7 @@ function report(facts: RunFacts, image: Image, context: WorkloadContext): readon
       `${(misses / seconds / 1000).toFixed(0)} k/s`,
     `flush_tlb_kernel_range: ${counters['flush_tlb_kernel_range'] ?? 0}, IPIs sent: ` +
       `${counters['ipi.sent'] ?? 0}, DVM operations received: ${counters['dvm.received'] ?? 0}`,
-    `DirectMap4k: ${count(3) * 4} kB  DirectMap2M: ${count(2) * 2048} kB  ` +
-      `DirectMap1G: ${count(1) * 1048576} kB`,
+    ...execmemReport(facts.peek32, context.machine, execmem),
   ];
   return lines.map((text) => ({ text }));
 }

@@ -165,6 +165,11 @@ const counters = {
   HypFetchesLocal: ['text.hyp.local', 'fetches', 'lines of EL2 text fetched from the own node'],
   HypFetchesRemote: ['text.hyp.remote', 'fetches', 'lines of EL2 text fetched from another node'],
   TextReplays: ['text.replays', 'stores', 'stores to kernel text that EL2 replayed to every copy'],
+  ExecmemOutOfReach: [
+    'execmem.plts',
+    'programs',
+    'programs out of reach of kernel text: calls through a PLT entry',
+  ],
 } as const;
 
 type Numbered<T> = { readonly [K in keyof T]: number };

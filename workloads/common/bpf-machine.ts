@@ -98,6 +98,7 @@ export function bootBpfMachine(
     userRoots: kernel.userRoots,
     smp: kernel.smp!,
     replicatedText: kernel.text?.options.text === 'replicated',
+    text: kernel.text,
     areas: sizes.loaders * AREAS_PER_LOADER,
     preparedPack: true,
   });

@@ -21,9 +21,17 @@ import { bootLinearMap, type LinearMapImage, splitAtBoot } from '../linear-map/i
 import { bootFixmap, type FixmapImage } from '../patching/fixmap-poke.ts';
 import { bootPokingMm, type PokingMmImage } from '../patching/temporary-mm-poke.ts';
 import type { SmpImage } from '../smp/call-function.ts';
-import { bootVmalloc, type VmallocImage, vmallocBytes } from '../vmalloc/image.ts';
+import { copiedBytes, type KernelTextImage } from '../text/image.ts';
+import { bootVmalloc, textStart, type VmallocImage, vmallocBytes } from '../vmalloc/image.ts';
+import { ageBuddy } from './aged-buddy.ts';
+import { type AreaPoolImage, areaPoolBytes, bootAreaPool } from './area-pool.ts';
 import type { ExecmemOptions } from './options.ts';
+import { bootPosted, POSTED_BYTES, type PostedImage } from './posted-image.ts';
 import { bootPacks, type PackImage, packBytes, packsBytes, preparePack } from './prog-pack.ts';
+import { directBytes, type ReachImage, reachOf } from './reach.ts';
+import { bootRox, ROX_BYTES, type RoxImage } from './rox-cache.ts';
+import { bootTextTail, TEXT_TAIL_BYTES } from './text-tail.ts';
+import { bootTyped, TYPED_BYTES, type TypedImage } from './typed.ts';
 
 /** Plain data. */
 export interface ExecmemImage {
@@ -36,6 +44,11 @@ export interface ExecmemImage {
   readonly fixmap: FixmapImage;
   readonly pokingMm: PokingMmImage;
   readonly packs: PackImage;
+  readonly areaPool: AreaPoolImage;
+  readonly posted: PostedImage;
+  readonly rox: RoxImage;
+  readonly typed: TypedImage;
+  readonly reach: ReachImage;
 }
 
 export interface ExecmemBoot {
@@ -44,6 +57,8 @@ export interface ExecmemBoot {
   readonly userRoots: readonly Address[];
   readonly smp: SmpImage;
   readonly replicatedText: boolean;
+  /** The kernel's text where it is emulated: how far it reaches, and its tail. */
+  readonly text?: KernelTextImage | null;
   /** Areas of vmalloc that may exist at once. */
   readonly areas: number;
   /** The first pack exists before time 0, as on a machine that has been up for a while. */
@@ -60,60 +75,75 @@ const FIXED_BYTES = 512 * 1024;
 export function execmemBytes(machine: Machine, areas: number, movableBytes = 0): number {
   const tables = 64 * 4096;
   return (
-    FIXED_BYTES + tables + vmallocBytes(areas) + packsBytes(machine) + metadataBytes(movableBytes)
+    FIXED_BYTES +
+    tables +
+    vmallocBytes(areas) +
+    packsBytes(machine) +
+    areaPoolBytes(areas) +
+    POSTED_BYTES +
+    ROX_BYTES +
+    TYPED_BYTES +
+    TEXT_TAIL_BYTES +
+    metadataBytes(movableBytes)
   );
 }
 
-export function bootExecmem(boot: BootMemory, options: ExecmemBoot): ExecmemImage {
+export function bootExecmem(boot: BootMemory, given: ExecmemBoot): ExecmemImage {
   const { machine } = boot;
+  const { options, map, text = null } = given;
   const lock = makeQueuedSpinlock();
   const node = boot.nearestNodeWithMemory(0);
-  const isPrepared = options.preparedPack === true && options.options.allocator === 'prog_pack';
-  const packSize = packBytes(machine);
+  const layout = kernelLayout(given.replicatedText);
+  const kernelBytes = text === null ? 0 : copiedBytes(text);
+  const direct = directBytes(machine, options, layout, kernelBytes);
+  const isPrepared = given.preparedPack === true && options.allocator === 'prog_pack';
+  const sharesTail = options.textTail && options.allocator === 'execmem-posted';
+  const tail = sharesTail ? bootTextTail(boot, map, text) : null;
   const vmalloc = bootVmalloc(boot, {
     node,
-    modulesTaken: isPrepared ? packSize : 0,
-    layout: kernelLayout(options.replicatedText),
-    areas: options.areas,
+    layout,
+    directBytes: direct,
+    textTaken: isPrepared ? packBytes(machine) : 0,
+    areas: given.areas,
     lock,
     cpus: machine.cpuCount,
-    ...(options.lazyPagesMax === undefined ? {} : { lazyPagesMax: options.lazyPagesMax }),
+    ...(given.lazyPagesMax === undefined ? {} : { lazyPagesMax: given.lazyPagesMax }),
   });
-  const table = bootKernelTable(boot, options.map, node, lock);
-  const fixmap = bootFixmap(boot, options.map, node, lock);
-  const pokingMm = bootPokingMm(boot, node, makeMutex(), options.userRoots);
-  const packs = bootPacks(boot, node, packSize);
-  if (mapsByPages(machine, options.options)) {
-    for (let at = 0; at < machine.nodeCount; at++) {
-      if (machine.memoryBytesOfNode[at] === 0) continue;
-      const start = { hi: paHiOf(at, 0), lo: paLoOf(0) };
-      splitAtBoot(boot, options.map, at, start, boot.memory.backedBytes);
-    }
-  }
+  const table = bootKernelTable(boot, map, node, lock);
+  const fixmap = bootFixmap(boot, map, node, lock);
+  const pokingMm = bootPokingMm(boot, node, makeMutex(), given.userRoots);
+  const packs = bootPacks(boot, node, packBytes(machine));
+  const allocators = {
+    areaPool: bootAreaPool(boot, node, given.areas, lock),
+    posted: bootPosted(boot, node, tail),
+    rox: bootRox(boot, node),
+    typed: bootTyped(boot, node),
+    reach: reachOf(machine, options, layout, kernelBytes),
+  };
+  if (mapsByPages(machine, options)) splitAllAtBoot(boot, map);
   if (isPrepared) {
     preparePack(boot, packs, {
-      map: options.map,
+      map,
       node,
-      start: kernelLayout(options.replicatedText).modules,
-      huge: options.options.packPages === '2M',
-      readOnlyAlias: machine.architecture === 'x86' || options.options.rodata === 'full',
+      start: textStart(layout, direct),
+      huge: options.packPages === '2M',
+      readOnlyAlias: machine.architecture === 'x86' || options.rodata === 'full',
     });
   }
-  const linear = bootLinearMap(boot, options.map, node, lock);
-  const { movableBytes = 0 } = options;
+  const linear = bootLinearMap(boot, map, node, lock);
+  const { movableBytes = 0, smp } = given;
   const pages = bootPageAllocator(boot, { zoneLock: lock, movableBytes });
-  const { smp } = options;
-  return {
-    options: options.options,
-    smp,
-    table,
-    vmalloc,
-    linear,
-    pages,
-    fixmap,
-    pokingMm,
-    packs,
-  };
+  ageBuddy(boot, pages, options.agedBuddy / 100);
+  return { options, smp, table, vmalloc, linear, pages, fixmap, pokingMm, packs, ...allocators };
+}
+
+function splitAllAtBoot(boot: BootMemory, map: KernelMap): void {
+  const { machine } = boot;
+  for (let at = 0; at < machine.nodeCount; at++) {
+    if (machine.memoryBytesOfNode[at] === 0) continue;
+    const start = { hi: paHiOf(at, 0), lo: paLoOf(0) };
+    splitAtBoot(boot, map, at, start, boot.memory.backedBytes);
+  }
 }
 
 /** force_pte_mapping. */

@@ -1,6 +1,6 @@
 /**
- * What every allocator of executable memory offers to those who make code at run time (BPF, modules,
- * trampolines): room, a way to put code there, and taking it back.
+ * What every allocator of executable memory offers to those who make code at run time (BPF,
+ * modules, trampolines): room, a way to put code there, and taking it back.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
@@ -17,12 +17,20 @@ export function trapWord(machine: Machine): number {
   return machine.architecture === 'x86' ? 0xcccccccc | 0 : 0xd4202000 | 0;
 }
 
+/**
+ * What memory holds that was handed to an allocator and to nobody since, where that is not filled
+ * as freed text is: it traps as well, and tells itself apart (UDF #0x6b6b; UD2).
+ */
+export function unusedTrapWord(machine: Machine): number {
+  return machine.architecture === 'x86' ? 0x0b0f0b0f : 0x00006b6b;
+}
+
 export interface ExecutableMemory {
   /** The code is written where it will run, before it is made executable; else through a poke. */
   readonly writesInPlace: boolean;
   /**
    * Room for `bytes` of code. ret = 0 and (hi, lo) = its address, aligned to the allocator's unit;
-   * or ret = -ENOMEM. Until install, nobody may execute it.
+   * or ret = -ENOMEM, -EINVAL (no bytes). Until install, nobody may execute it.
    */
   allocate(cpu: Cpu, bytes: number): Program;
   /** Puts code there; on return (ret = 0) every CPU may execute it. ret < 0: give it back. */

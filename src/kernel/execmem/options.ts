@@ -22,7 +22,11 @@ export interface ExecmemOptions {
   readonly textTail: boolean;
   readonly rodata: 'off' | 'noalias' | 'full';
   readonly linearMapBbm: boolean;
-  readonly poke: 'fixmap' | 'temporary-mm';
+  readonly poke: 'fixmap' | 'temporary-mm' | 'none';
+  readonly modulesRange: 'near' | 'far' | 'none';
+  readonly trampolines: boolean;
+  /** Per cent of the order-9 blocks of a node that are in pieces at boot. */
+  readonly agedBuddy: number;
 }
 
 const POSTED = 'bpf-next v2 0/5 (S. Liu, 2022-11-07)';
@@ -67,7 +71,7 @@ export const EXECMEM_PARAMETERS: readonly Parameter[] = [
     default: 'full',
     description: 'what set_memory_ro does to the linear alias of vmalloc memory',
     follows: {
-      off: 'rodata=off: nothing is write-protected',
+      off: 'rodata=off: as noalias for text of BPF and modules (set_memory_ro still works)',
       noalias: 'rodata=noalias (old rodata=on): the alias stays writable',
       full: 'rodata=full (CONFIG_RODATA_FULL_DEFAULT_ENABLED): the alias follows',
     },
@@ -85,13 +89,40 @@ export const EXECMEM_PARAMETERS: readonly Parameter[] = [
   {
     name: 'poke',
     kind: 'choice',
-    values: ['fixmap', 'temporary-mm'],
+    values: ['fixmap', 'temporary-mm', 'none'],
     default: '',
     description: 'how text is written: a window for all CPUs, or a mapping of one CPU',
     follows: {
       fixmap: 'patch_map, FIX_TEXT_POKE0 (arm64): a broadcast flush per page, then an IPI to all',
       'temporary-mm': '__text_poke, poking_mm (x86 v5.1): a local flush',
+      none: 'no arch_fill_execmem: execmem_fill ends in -EOPNOTSUPP',
     },
+  },
+  {
+    name: 'modulesRange',
+    kind: 'choice',
+    values: ['near', 'far', 'none'],
+    default: 'near',
+    description: 'where text goes: in reach of one branch to the kernel first, or not',
+    follows: {
+      near: 'module_init_limits, v6.5: a direct region beside the kernel, then 2 GiB by PLTs',
+      far: 'the same with KASLR that left no direct region: 2 GiB by PLTs',
+      none: 'CONFIG_MODULES=n: bpf_jit_alloc_exec of arm64, and the #else of the posted series',
+    },
+  },
+  {
+    name: 'trampolines',
+    kind: 'flag',
+    default: 'on',
+    description: 'calls out of reach go through PLT entries; off: only text in reach is given out',
+    follows: { on: 'module_emit_plt_entry (arm64)', off: 'CONFIG_ARM64_MODULE_PLTS=n, up to v6.4' },
+  },
+  {
+    name: 'agedBuddy',
+    kind: 'percent',
+    default: '0',
+    description: 'order-9 blocks of memory with contents that a long uptime has broken up',
+    follows: { '0': 'a machine just booted' },
   },
 ];
 
@@ -151,12 +182,23 @@ export function resolveExecmemOptions(parameters: Parameters, machine: Machine):
     rodata: text('rodata') as ExecmemOptions['rodata'],
     linearMapBbm: flag('linearMapBbm'),
     poke: (poke === '' ? pokeOf(machine) : poke) as ExecmemOptions['poke'],
+    modulesRange: text('modulesRange') as ExecmemOptions['modulesRange'],
+    trampolines: flag('trampolines'),
+    agedBuddy: Number(text('agedBuddy')),
   };
 }
 
 /** Refuses what the architecture makes impossible. */
 export function checkExecmemOptions(options: ExecmemOptions, machine: Machine): void {
   const { features } = machine;
+  checkReach(options, machine);
+  const fills = options.allocator === 'module_alloc' || options.allocator === 'execmem-posted';
+  if (options.poke === 'none' && !fills) {
+    throw new UserError(
+      `poke=none: allocator=${options.allocator} writes all code through a poke window; use ` +
+        'poke=fixmap or temporary-mm, or allocator=module_alloc',
+    );
+  }
   if (options.linearMapBbm && machine.architecture === 'x86') {
     throw new UserError(
       `linearMapBbm=on: ${machine.name} is x86 and splits live mappings anyway; leave it out`,
@@ -169,4 +211,20 @@ export function checkExecmemOptions(options: ExecmemOptions, machine: Machine): 
         'linearMapBbm=off, or a machine with cpu.bbm=2-noabort (ampereone_192c_1p)',
     );
   }
+}
+
+/** Reach exceeded and nothing that bridges it. */
+function checkReach({ modulesRange, trampolines }: ExecmemOptions, machine: Machine): void {
+  if (modulesRange === 'near') return;
+  if (machine.architecture === 'x86') {
+    throw new UserError(
+      `modulesRange=${modulesRange}: ${machine.name} is x86, which has no PLT entries for text ` +
+        'out of reach of CALL (+-2G); use modulesRange=near',
+    );
+  }
+  if (trampolines) return;
+  throw new UserError(
+    `trampolines=off: with modulesRange=${modulesRange} text is out of reach of BL (+-128M); use ` +
+      'trampolines=on or modulesRange=near',
+  );
 }

@@ -1,5 +1,6 @@
 /** What allocators of executable memory are made of, opened for one CPU. */
 
+import { BugError } from '../../base/errors.ts';
 import type { Cpu } from '../../cpu/cpu.ts';
 import type { Machine } from '../../machine/machine.ts';
 import { makeMutex } from '../../sync/mutex.ts';
@@ -24,6 +25,13 @@ export interface ExecmemParts {
   readonly setMemory: SetMemory;
   readonly poke: TextPoke;
 }
+
+/** Who fills text has to ask first. */
+const NO_POKE: TextPoke = {
+  write(): never {
+    throw new BugError('a poke on an architecture without one');
+  },
+};
 
 export function openExecmemParts(
   cpu: Cpu,
@@ -55,9 +63,11 @@ export function openExecmemParts(
     unmapAliases: (at) => vmalloc.purge(at),
   });
   const frameOf = setMemory.frameOf.bind(setMemory);
-  const poke =
-    image.options.poke === 'fixmap'
-      ? makeFixmapPoke(image.fixmap, lock, flushKernelRange, frameOf)
-      : makeTemporaryMmPoke(image.pokingMm, makeMutex(), frameOf);
+  const pokes = {
+    fixmap: () => makeFixmapPoke(image.fixmap, lock, flushKernelRange, frameOf),
+    'temporary-mm': () => makeTemporaryMmPoke(image.pokingMm, makeMutex(), frameOf),
+    none: () => NO_POKE,
+  };
+  const poke = pokes[image.options.poke]();
   return { machine, image, smp, pages, table, vmalloc, setMemory, poke };
 }

@@ -28,15 +28,14 @@ import { bitmapBytes, clearBit, findNextBit, findNextZeroBit, setBit } from '../
 import { ENOMEM } from '../base/errno.ts';
 import { PAGE_BYTES, PAGE_SHIFT } from '../base/struct-page.ts';
 import { makeAliasReadOnly } from '../linear-map/image.ts';
-import { SET_EXECUTABLE, SET_READ_ONLY } from '../linear-map/set-memory.ts';
 import { fillWith } from '../patching/text-poke.ts';
-import { VmallocRange } from '../vmalloc/image.ts';
+import { allocateInReach } from '../vmalloc/in-reach.ts';
+import { CHUNK_BYTES } from './chunk.ts';
 import { type ExecutableMemory, fillWithTraps, trapWord } from './executable-memory.ts';
 import { makeModuleAlloc } from './module-alloc.ts';
 import type { ExecmemParts } from './parts.ts';
+import { makeReadOnlyExecutable } from './protect.ts';
 
-/** BPF_PROG_CHUNK_SIZE. */
-export const CHUNK_BYTES = 64;
 const PMD_BYTES = 2 ** 21;
 /** Packs that may exist at once. */
 const PACKS_MAX = 64;
@@ -166,10 +165,9 @@ class Packs {
 
   /** alloc_new_pack: filled with traps, then read-only and executable for good. */
   *#newPack(cpu: Cpu, record: Address): Program {
-    const { vmalloc, setMemory, image, machine } = this.#parts;
+    const { vmalloc, image, machine } = this.#parts;
     const { packBytes: bytes } = image.packs;
-    yield* vmalloc.allocate(cpu, {
-      range: VmallocRange.Modules,
+    yield* allocateInReach(cpu, vmalloc, image.reach.ranges, {
       bytes,
       alignShift: PAGE_SHIFT,
       node: cpu.node,
@@ -182,10 +180,7 @@ class Packs {
     const { hi, lo } = cpu;
     cpu.count(Counter.ExecmemPopulated, 1);
     yield* fillWithTraps(cpu, hi, lo, bytes, trapWord(machine));
-    yield* setMemory.change(cpu, { hi, lo }, bytes / PAGE_BYTES, SET_READ_ONLY);
-    if (cpu.ret === 0) {
-      yield* setMemory.change(cpu, { hi, lo }, bytes / PAGE_BYTES, SET_EXECUTABLE);
-    }
+    yield* makeReadOnlyExecutable(cpu, this.#parts, { hi, lo }, bytes / PAGE_BYTES, false);
     if (cpu.ret < 0) {
       yield* vmalloc.free(cpu, hi, lo);
       cpu.ret = -ENOMEM;
