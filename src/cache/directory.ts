@@ -144,6 +144,10 @@ export class Directory {
     const at = record * this.#stride + SHARERS + (cpu >> 5);
     this.#words[at] = this.#words[at]! | (1 << (cpu & 31));
   }
+  removeSharer(record: number, cpu: number): void {
+    const at = record * this.#stride + SHARERS + (cpu >> 5);
+    this.#words[at] = this.#words[at]! & ~(1 << (cpu & 31));
+  }
   clearSharers(record: number): void {
     const base = record * this.#stride + SHARERS;
     for (let word = 0; word < this.sharerWords; word++) this.#words[base + word] = 0;

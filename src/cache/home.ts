@@ -13,12 +13,13 @@
 import { hash32, seedHalves } from '../base/random.ts';
 import type { Machine } from '../machine/machine.ts';
 import { lineOf } from '../memory/physical-address.ts';
+import type { DomainPort } from './domain-sharers.ts';
 import { EventQueue } from './event-queue.ts';
 import { type HomePort, LineService } from './line-service.ts';
 import { RequestKind } from './line-state.ts';
 
 /** Kinds of message in a home's queue, also the rank of messages of one time. */
-const Message = { WriteBack: 0, Line: 1, Request: 2 } as const;
+const Message = { WriteBack: 0, Leave: 1, Line: 2, Request: 3 } as const;
 
 export class Home {
   readonly node: number;
@@ -35,12 +36,13 @@ export class Home {
     seed: number,
     port: HomePort,
     queue = new EventQueue(),
+    domains: DomainPort | null = null,
   ) {
     this.node = node;
     this.queue = queue;
     queue.breakTiesBy((message) => this.#tieHash(message));
     [this.#seedLow, this.#seedHigh] = seedHalves(seed);
-    this.lines = new LineService(node, machine, seed, port);
+    this.lines = new LineService(node, machine, seed, port, domains);
   }
 
   /**
@@ -85,6 +87,20 @@ export class Home {
     queue.push(message);
   }
 
+  /** A line has left a domain's last-level cache. */
+  domainLeaves(domain: number, timePs: number, paHi: number, paLo: number): void {
+    const { queue } = this;
+    const message = queue.allocate();
+    queue.kind[message] = Message.Leave;
+    queue.cpu[message] = domain;
+    queue.hi[message] = paHi;
+    queue.lo[message] = paLo;
+    queue.rank[message] = Message.Leave;
+    queue.time[message] = timePs;
+    queue.hashed[message] = 0;
+    queue.push(message);
+  }
+
   /** Treats CPUs alike, and differently at each time (ER-F1). */
   #tieHash(message: number): number {
     const { queue } = this;
@@ -102,6 +118,10 @@ export class Home {
       switch (queue.kind[message]) {
         case Message.WriteBack:
           this.#takeWriteBack(message);
+          queue.release(message);
+          break;
+        case Message.Leave:
+          this.#takeLeave(message);
           queue.release(message);
           break;
         case Message.Line:
@@ -221,8 +241,24 @@ export class Home {
     const record = directory.find(line);
     if (record < 0 || directory.owner(record) !== queue.cpu[message]) return;
     directory.setOwner(record, -1);
+    const { domains } = this.lines;
+    const hi = queue.hi[message]!;
+    domains?.keep(record, queue.cpu[message]!, hi, queue.lo[message]!, this.#now);
     // A clean victim is an address without data.
     if (queue.a[message] === 1) this.lines.fillLlc(line, true, this.#now);
+    this.#dropIfSilent(record);
+  }
+
+  /**
+   * The domain is no sharer any more, unless a line for it may have been under way when it said so:
+   * those are there before the line is free.
+   */
+  #takeLeave(message: number): void {
+    const { queue } = this;
+    const { directory } = this.lines;
+    const record = directory.find(lineOf(queue.hi[message]!, queue.lo[message]!));
+    if (record < 0 || directory.freeExclusive(record) >= this.#now) return;
+    this.lines.domains!.forget(record, queue.cpu[message]!);
     this.#dropIfSilent(record);
   }
 

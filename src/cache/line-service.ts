@@ -10,12 +10,20 @@
 import { assert } from '../base/assert.ts';
 import type { Machine } from '../machine/machine.ts';
 import { Directory } from './directory.ts';
+import { type DomainPort, DomainSharers } from './domain-sharers.ts';
 import { HomeTiming } from './home-timing.ts';
 import { LastLevelCache } from './last-level-cache.ts';
 import { LineState, LossKind, RequestKind } from './line-state.ts';
 
 /** Where an answer came from; counted by the CPU that asked. */
-export const Source = { Upgrade: 0, LastLevel: 1, Memory: 2, Transfer: 3, None: 4 } as const;
+export const Source = {
+  Upgrade: 0,
+  LastLevel: 1,
+  Memory: 2,
+  Transfer: 3,
+  None: 4,
+  Domain: 5,
+} as const;
 export type Source = (typeof Source)[keyof typeof Source];
 
 /** How a home reaches the CPUs. */
@@ -37,6 +45,8 @@ export class LineService {
   readonly directory: Directory;
   readonly llc: LastLevelCache;
   readonly timing: HomeTiming;
+  /** null: no other node's last-level cache keeps lines of this home. */
+  readonly domains: DomainSharers | null;
   /** Cache-to-cache transfers by symbol of the line: [local, remote] pairs; see nameLines. */
   traffic = new Float64Array(0);
   /** Directory records of the page served last. */
@@ -60,12 +70,23 @@ export class LineService {
   #grant = 0;
   #ackAt = 0;
 
-  constructor(node: number, machine: Machine, seed: number, port: HomePort) {
+  constructor(
+    node: number,
+    machine: Machine,
+    seed: number,
+    port: HomePort,
+    domains: DomainPort | null = null,
+  ) {
     this.#machine = machine;
     this.#port = port;
-    this.directory = new Directory(machine.cpuCount);
+    const domainCount = domains?.domains?.count ?? 0;
+    this.directory = new Directory(machine.cpuCount + domainCount);
     this.llc = new LastLevelCache(machine.llc);
     this.timing = new HomeTiming(node, machine, seed);
+    this.domains =
+      domains === null || domainCount === 0
+        ? null
+        : new DomainSharers(this.timing, this.directory, domains);
   }
 
   /** Counts transfers of named lines: `symbolOfLine[line]` = symbol + 1, 0 = none. */
@@ -116,6 +137,11 @@ export class LineService {
     directory.addSharer(record, cpu);
     directory.setFree(record, dataHere, Math.max(grant + this.#back, dataHere));
     this.fillLlc(directory.lineOf(record), true, this.#start);
+    if (this.domains !== null) {
+      const here = this.#start + timing.hopToCpu(owner);
+      this.domains.fill(record, owner, here, this.#paHi, this.#paLo);
+      this.domains.fill(record, cpu, grant, this.#paHi, this.#paLo);
+    }
     const from = this.#machine.nodeOfCpu[owner]!;
     this.#port.grant(cpu, grant, LineState.Shared, Source.Transfer, from);
   }
@@ -132,6 +158,7 @@ export class LineService {
       directory.addSharer(record, cpu);
       const exclusive = Math.max(directory.freeExclusive(record), free);
       directory.setFree(record, directory.freeShared(record), exclusive);
+      this.domains?.fill(record, cpu, grant, this.#paHi, this.#paLo);
       this.#port.grant(cpu, grant, LineState.Shared, source, this.timing.node);
     } else {
       directory.setOwner(record, cpu);
@@ -157,7 +184,7 @@ export class LineService {
     const cpu = this.#cpu;
     const line = directory.lineOf(record);
     const start = this.#start;
-    const upgrade = noData || (hadCopy && directory.shares(record, cpu));
+    const upgrade = noData || (hadCopy && this.#isListed(record, cpu));
     const inLlc = !upgrade && this.llc.has(line);
     const dataAt = upgrade ? start + this.#machine.upgradePs : this.#data(line, start, inLlc);
     this.#invalidateSharers(record, cpu);
@@ -284,6 +311,13 @@ export class LineService {
         const cpu = word * 32 + 31 - Math.clz32(mask & -mask);
         mask &= mask - 1;
         if (cpu === except) continue;
+        if (cpu >= this.#machine.cpuCount) {
+          const agent = cpu - this.#machine.cpuCount;
+          const gone = this.domains!.snoop(agent, start, this.#paHi, this.#paLo, except);
+          ackAt = Math.max(ackAt, gone);
+          snoops++;
+          continue;
+        }
         this.#snoop(cpu, LossKind.Invalidate, snoops);
         ackAt = Math.max(ackAt, start + this.#machine.lookaheadPs + 2 * timing.hopToCpu(cpu));
         snoops++;
@@ -310,6 +344,10 @@ export class LineService {
     if (this.llc.insertAbsent(line, false)) timing.takeChannel(start, 1);
     const extra = m.memoryExtraPs[to * m.nodeCount + timing.node]!;
     return timing.takeLink(to, from + m.dramPsOfNode[timing.node]! + extra);
+  }
+
+  #isListed(record: number, cpu: number): boolean {
+    return this.directory.shares(record, cpu) || this.domains?.lists(record, cpu) === true;
   }
 
   fillLlc(line: number, dirty: boolean, start: number): void {

@@ -19,6 +19,11 @@ export const RequestKind = {
 } as const;
 export type RequestKind = (typeof RequestKind)[keyof typeof RequestKind];
 
+/** The request is for a copy that others may have, too. */
+export function isShared(kind: number): boolean {
+  return kind === RequestKind.Read || kind === RequestKind.Fetch;
+}
+
 /** What a snoop does to its victim. */
 export const LossKind = { Downgrade: 0, Invalidate: 1 } as const;
 export type LossKind = (typeof LossKind)[keyof typeof LossKind];

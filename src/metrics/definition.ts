@@ -170,6 +170,11 @@ const counters = {
     'programs',
     'programs out of reach of kernel text: calls through a PLT entry',
   ],
+  LlcRemoteHits: [
+    'llc.remoteHits',
+    'requests',
+    'of llc.hits: lines of other nodes in the own domain',
+  ],
 } as const;
 
 type Numbered<T> = { readonly [K in keyof T]: number };

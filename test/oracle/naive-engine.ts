@@ -11,9 +11,11 @@ import type { EngineSpec } from '../../src/engine/virtual/spec.ts';
 import type { Machine } from '../../src/machine/machine.ts';
 import { EventHeap, When } from './event-heap.ts';
 import { NaiveCpu } from './naive-cpu.ts';
+import { type DomainListener, domainsOf, NaiveDomain, type NaiveDomains } from './naive-domain.ts';
 import { type DvmListener, type DvmOperation, NaiveDvmAgent } from './naive-dvm.ts';
-import { type Grant, type HomeListener, NaiveHome } from './naive-home.ts';
+import { NaiveHome } from './naive-home.ts';
 import type { Recorded } from './naive-measures.ts';
+import type { Grant, HomeListener, Request } from './naive-messages.ts';
 
 export interface NaiveOutcome {
   readonly cpus: readonly {
@@ -31,7 +33,7 @@ export interface NaiveOutcome {
 /** A run that goes on for so many events is taken for an endless one. */
 const EVENTS_MAX = 50_000_000;
 
-export class NaiveRun implements HomeListener, DvmListener {
+export class NaiveRun implements HomeListener, DomainListener, DvmListener {
   readonly machine: Machine;
   readonly seed: number;
   readonly heap = new EventHeap();
@@ -46,6 +48,8 @@ export class NaiveRun implements HomeListener, DvmListener {
   readonly userRoots: readonly number[];
   readonly ipaBits: number;
   now = 0;
+  readonly #domains: NaiveDomains | null;
+  readonly #domainAgents: NaiveDomain[];
   readonly #memory = new Map<number, number>();
   readonly #zones: readonly Int32Array[];
   readonly #cpus = new Map<number, NaiveCpu>();
@@ -70,6 +74,10 @@ export class NaiveRun implements HomeListener, DvmListener {
     this.homes = Array.from(
       { length: machine.nodeCount },
       (_, node) => new NaiveHome(node, machine, seed, this.heap, this),
+    );
+    this.#domains = domainsOf(machine);
+    this.#domainAgents = (this.#domains?.nodeOf ?? []).map(
+      (_, domain) => new NaiveDomain(domain, machine, seed, this.heap, this),
     );
     const nodes = new Set(spec.activeCpus.map((cpu) => machine.nodeOfCpu[cpu]!));
     this.activeNodes = [...nodes].sort((a, b) => a - b);
@@ -141,6 +149,30 @@ export class NaiveRun implements HomeListener, DvmListener {
   ): void {
     const loser = this.cpu(cpu);
     this.heap.push(effect, [When.Loss], () => loser.loses(line, kind, wake));
+  }
+
+  // ---- last-level domains ---------------------------------------------------------------------
+
+  /** The agent that a CPU asks for lines of a home, if any. */
+  domainOf(cpu: number, home: number): NaiveDomain | null {
+    if (this.#domains === null || this.machine.nodeOfCpu[cpu] === home) return null;
+    return this.#domainAgents[this.#domains.ofCpu[cpu]!]!;
+  }
+
+  domainGets(cpu: number, time: number, line: number): void {
+    this.#domainAgents[this.#domains!.ofCpu[cpu]!]!.gets(time, line);
+  }
+
+  domainLoses(domain: number, time: number, line: number, except: number): void {
+    this.#domainAgents[domain]!.loses(time, line, except);
+  }
+
+  toHome(time: number, request: Request): void {
+    this.homes[Math.floor(request.line / 2 ** 38)]!.request(time, request);
+  }
+
+  leaves(time: number, domain: number, line: number): void {
+    this.homes[Math.floor(line / 2 ** 38)]!.domainLeaves(time, domain, line);
   }
 
   // ---- DVM ------------------------------------------------------------------------------------

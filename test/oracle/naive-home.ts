@@ -8,47 +8,11 @@ import { hash32, seedHalves } from '../../src/base/random.ts';
 import type { Machine } from '../../src/machine/machine.ts';
 import { type EventHeap, When } from './event-heap.ts';
 import { LastLevel, LINE_BYTES, Mesi } from './naive-cache.ts';
+import { domainsOf, type NaiveDomains } from './naive-domain.ts';
+import { freeFor, type LineRecord, newRecord } from './naive-line-record.ts';
+import { type HomeListener, lineNumber, type Origin, type Request } from './naive-messages.ts';
 
-export type Wish = 'read' | 'fetch' | 'write' | 'write-no-data' | 'flush' | 'page';
-export type Origin = 'upgrade' | 'llc' | 'memory' | 'transfer' | 'none';
-
-export interface Request {
-  readonly cpu: number;
-  /** First byte of the line (or page). */
-  readonly line: number;
-  readonly wish: Wish;
-  readonly hadCopy: boolean;
-  readonly bytes: number;
-}
-
-export interface Grant {
-  readonly time: number;
-  readonly state: number;
-  readonly origin: Origin;
-  readonly fromNode: number;
-}
-
-export interface HomeListener {
-  granted(cpu: number, grant: Grant): void;
-  /** `kind` 'downgrade': an owner keeps a shared copy. */
-  loses(
-    cpu: number,
-    effect: number,
-    line: number,
-    kind: 'downgrade' | 'invalidate',
-    wake: number,
-  ): void;
-}
-
-interface LineRecord {
-  owner: number;
-  readonly sharers: Set<number>;
-  freeShared: number;
-  freeExclusive: number;
-  readonly waiting: Request[];
-}
-
-const Rank = { WriteBack: 0, LineFree: 1, Request: 2 } as const;
+const Rank = { WriteBack: 0, Leave: 1, LineFree: 2, Request: 3 } as const;
 
 export class NaiveHome {
   readonly node: number;
@@ -58,6 +22,7 @@ export class NaiveHome {
   readonly #seed: readonly [number, number];
   readonly #records = new Map<number, LineRecord>();
   readonly #llc: LastLevel;
+  readonly #domains: NaiveDomains | null;
   readonly #portFree = new Map<number, number>();
   readonly #linkFree = new Map<number, number>();
   #channelFree = 0;
@@ -75,6 +40,7 @@ export class NaiveHome {
     this.#listener = listener;
     this.#seed = seedHalves(seed);
     this.#llc = new LastLevel(machine.llc);
+    this.#domains = domainsOf(machine);
   }
 
   // ---- arrivals -------------------------------------------------------------------------------
@@ -92,8 +58,27 @@ export class NaiveHome {
       const record = this.#record(line);
       if (record.owner !== cpu) return;
       record.owner = -1;
+      const hop = this.#hopToCpu(cpu);
+      if (this.#domainGets(record, cpu, line, time + hop)) {
+        record.freeExclusive = Math.max(record.freeExclusive, time + 2 * hop);
+      }
       if (dirty) this.#toLlc(line, true, time);
     });
+  }
+
+  /** A domain has lost a line for want of room, unless it was sent it again meanwhile. */
+  domainLeaves(time: number, domain: number, line: number): void {
+    this.#heap.push(time, this.#order(Rank.Leave, domain, line, time), () => {
+      const record = this.#record(line);
+      if (record.freeExclusive < time) record.domains.delete(domain);
+    });
+  }
+
+  #domainGets(record: LineRecord, cpu: number, line: number, time: number): boolean {
+    if (this.#domains === null || this.#nodeOf(cpu) === this.node) return false;
+    record.domains.add(this.#domains.ofCpu[cpu]!);
+    this.#listener.domainGets(cpu, time, line);
+    return true;
   }
 
   #order(rank: number, cpu: number, line: number, time: number): number[] {
@@ -161,6 +146,8 @@ export class NaiveHome {
     record.freeShared = dataHere;
     record.freeExclusive = Math.max(time + this.#hopToCpu(cpu), dataHere);
     this.#toLlc(line, true, start);
+    this.#domainGets(record, from, line, start + this.#hopToCpu(from));
+    this.#domainGets(record, cpu, line, time);
     this.#grant(cpu, time, Mesi.Shared, 'transfer', this.#nodeOf(from));
   }
 
@@ -169,8 +156,10 @@ export class NaiveHome {
     const back = this.#hopToCpu(cpu);
     const { time: leaves, origin } = this.#data(line, cpu, start);
     const time = leaves + back;
-    if (record.sharers.size > 0 || request.wish === 'fetch') {
+    const shared = record.sharers.size > 0 || record.domains.size > 0;
+    if (shared || request.wish === 'fetch') {
       record.sharers.add(cpu);
+      this.#domainGets(record, cpu, line, time);
       record.freeExclusive = Math.max(record.freeExclusive, time + back);
       this.#grant(cpu, time, Mesi.Shared, origin, this.node);
       return;
@@ -183,14 +172,17 @@ export class NaiveHome {
   #takeFromSharers(record: LineRecord, request: Request, start: number): void {
     const { cpu, line } = request;
     const back = this.#hopToCpu(cpu);
-    const noDataNeeded =
-      request.wish === 'write-no-data' || (request.hadCopy && record.sharers.has(cpu));
+    const listed =
+      record.sharers.has(cpu) ||
+      (this.#domains !== null && record.domains.has(this.#domains.ofCpu[cpu]!));
+    const noDataNeeded = request.wish === 'write-no-data' || (request.hadCopy && listed);
     const data = noDataNeeded
       ? { time: start + this.#machine.upgradePs, origin: 'upgrade' as const }
       : this.#data(line, cpu, start);
     const acknowledged = this.#invalidateSharers(record, line, start, cpu);
     const time = Math.max(data.time, acknowledged) + back;
     record.sharers.clear();
+    record.domains.clear();
     record.owner = cpu;
     record.freeShared = record.freeExclusive = time + back;
     this.#grant(cpu, time, Mesi.Exclusive, data.origin, this.node);
@@ -234,6 +226,7 @@ export class NaiveHome {
     const record = this.#records.get(line);
     if (record === undefined) return false;
     if (record.owner >= 0 || record.sharers.size > 0 || record.waiting.length > 0) return true;
+    if (record.domains.size > 0) return true;
     return record.freeExclusive > now;
   }
 
@@ -245,20 +238,34 @@ export class NaiveHome {
     }
     record.owner = -1;
     record.sharers.clear();
+    record.domains.clear();
     return acknowledged;
   }
 
   #invalidateSharers(record: LineRecord, line: number, start: number, except: number): number {
     const victims = [...record.sharers].filter((cpu) => cpu !== except).sort((a, b) => a - b);
-    if (victims.length === 0) return start;
+    const domains = [...record.domains];
+    if (victims.length + domains.length === 0) return start;
     victims.forEach((cpu, place) => {
       this.#snoop(cpu, line, start, 'invalidate', place);
     });
-    const last = Math.max(...victims.map((cpu) => this.#roundTrip(cpu, start)));
-    const fanOut = victims.length * this.#machine.snoopPs;
+    const last = Math.max(
+      ...victims.map((cpu) => this.#roundTrip(cpu, start)),
+      ...domains.map((domain) => this.#snoopDomain(domain, line, start, except)),
+    );
+    const fanOut = (victims.length + domains.length) * this.#machine.snoopPs;
     const slice = this.#sliceOf(line);
     this.#portFree.set(slice, (this.#portFree.get(slice) ?? 0) + fanOut);
     return last + fanOut;
+  }
+
+  #snoopDomain(domain: number, line: number, start: number, except: number): number {
+    const m = this.#machine;
+    const node = this.#domains!.nodeOf[domain]!;
+    this.#listener.domainLoses(domain, start + this.#hop(node), line, except);
+    const gone = start + m.llc.latencyPs + m.lookaheadPs;
+    const told = except >= 0 && this.#nodeOf(except) === node;
+    return told ? gone : gone + 2 * this.#hop(node);
   }
 
   #transfer(
@@ -347,7 +354,7 @@ export class NaiveHome {
   #record(line: number): LineRecord {
     let record = this.#records.get(line);
     if (record === undefined) {
-      record = { owner: -1, sharers: new Set(), freeShared: 0, freeExclusive: 0, waiting: [] };
+      record = newRecord();
       this.#records.set(line, record);
     }
     return record;
@@ -380,15 +387,4 @@ export class NaiveHome {
   #grant(cpu: number, time: number, state: number, origin: Origin, fromNode: number): void {
     this.#listener.granted(cpu, { time, state, origin, fromNode });
   }
-}
-
-/** Reads wait until the data is at the home, everything else until all grants are acknowledged. */
-function freeFor(record: LineRecord, request: Request): number {
-  const shared = request.wish === 'read' || request.wish === 'fetch';
-  return shared ? record.freeShared : record.freeExclusive;
-}
-
-/** Number of the line inside its node, as the tie hash takes it. */
-export function lineNumber(line: number): number {
-  return ((line % 2 ** 38) / LINE_BYTES) | 0;
 }

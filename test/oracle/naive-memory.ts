@@ -8,7 +8,7 @@ import { Condition } from '../../src/cpu/operations.ts';
 import { Counter } from '../../src/metrics/definition.ts';
 import { LINE_BYTES, Mesi, PrivateCache, TextCache } from './naive-cache.ts';
 import type { NaiveRun } from './naive-engine.ts';
-import { type Grant, lineNumber, type Wish } from './naive-home.ts';
+import { type Grant, lineNumber, type Wish } from './naive-messages.ts';
 import { type Access, addressNumber, isFault, NaiveTranslation } from './naive-translation.ts';
 import type { Micro } from './naive-walk.ts';
 
@@ -60,7 +60,10 @@ export abstract class NaiveMemory extends NaiveTranslation {
     const home = Math.floor(line / 2 ** 38);
     const arrival = this.clock + this.#hop(home);
     const request = { cpu: this.id, line, wish, hadCopy, bytes };
-    this.run.homes[home]!.request(arrival, request);
+    const domain = this.run.domainOf(this.id, home);
+    const shared = wish === 'read' || wish === 'fetch';
+    if (domain !== null && shared) domain.request(this.clock, request);
+    else this.run.homes[home]!.request(arrival, request);
   }
 
   granted(grant: Grant): void {
@@ -87,7 +90,8 @@ export abstract class NaiveMemory extends NaiveTranslation {
 
   #countOrigin(origin: Grant['origin'], local: boolean): void {
     if (origin === 'upgrade') this.count(Counter.Upgrades, 1);
-    if (origin === 'llc') this.count(Counter.LlcHits, 1);
+    if (origin === 'llc' || origin === 'domain') this.count(Counter.LlcHits, 1);
+    if (origin === 'domain') this.count(Counter.LlcRemoteHits, 1);
     if (origin === 'memory') this.count(local ? Counter.LocalDram : Counter.RemoteDram, 1);
     if (origin === 'transfer') {
       this.count(local ? Counter.LocalTransfers : Counter.RemoteTransfers, 1);

@@ -8,7 +8,7 @@
 
 import { parseArgs } from 'node:util';
 import { type RandomCase, randomCase } from '../support/random-program.ts';
-import type { MachineLimits } from '../support/virtual-machines.ts';
+import { type MachineLimits, REQUESTER } from '../support/virtual-machines.ts';
 import {
   differences,
   runHere,
@@ -30,12 +30,17 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     steps: { type: 'string', default: '40' },
     'small-machines': { type: 'boolean', default: false },
+    /** Small machines with llcPlacement = requester. */
+    requester: { type: 'boolean', default: false },
     'host-seconds': { type: 'string', default: '60' },
   },
 });
 
+const isSmall = values['small-machines'] || values.requester;
+
 function caseOf(seed: number): RandomCase {
-  const limits = values['small-machines'] ? {} : { limits: LARGE };
+  const small = values.requester ? { limits: REQUESTER } : {};
+  const limits = isSmall ? small : { limits: LARGE };
   return randomCase(seed, { steps: Number(values.steps), ...limits });
 }
 
@@ -48,7 +53,7 @@ async function complaintsOf(theCase: RandomCase, pool: WorkerPool): Promise<stri
   };
   const checks = { witness: true, translations: true, repeats: true, shuffle: theCase.seed + 1 };
   compare('shuffled', runHere(theCase, checks));
-  if (values['small-machines'] || theCase.seed % NAIVE_EVERY === 0) {
+  if (isSmall || theCase.seed % NAIVE_EVERY === 0) {
     compare('naive engine', runNaive(theCase));
   }
   for (const threads of [2, 4, 'per-cpu'] satisfies Threads[]) {

@@ -16,7 +16,16 @@ const HOPS_PS = [20_000, 47_000, 71_000, 71_250, 33_333];
 export interface MachineLimits {
   readonly cpuCounts: readonly number[];
   readonly nodeCounts: readonly number[];
+  /** Default: home. */
+  readonly llcPlacement?: 'home' | 'requester';
 }
+
+/** Last-level caches that keep lines of other nodes, on machines that have other nodes. */
+export const REQUESTER: MachineLimits = {
+  cpuCounts: [4, 5, 6, 8],
+  nodeCounts: [2, 2, 4],
+  llcPlacement: 'requester',
+};
 
 const SMALL: MachineLimits = { cpuCounts: [4, 5, 6, 8], nodeCounts: [1, 2, 2, 4, 4] };
 
@@ -38,6 +47,7 @@ export function randomMachine(seed: number, limits: MachineLimits = SMALL): Mach
     ...placed,
     ...caches(nodeCount, pick, answer),
     ...timings(base, pick, answer),
+    llcPlacement: limits.llcPlacement ?? base.llcPlacement,
     name: `random ${seed}`,
     lookaheadPs,
     gridPs: gridPs(lookaheadPs, placed.hopPs, placed.socketOfNode),

@@ -11,7 +11,7 @@ import { assert } from '../../base/assert.ts';
 import { mix32 } from '../../base/random.ts';
 import { InstructionCache } from '../../cache/instruction-cache.ts';
 import { Source } from '../../cache/line-service.ts';
-import { LineState, LossKind, RequestKind } from '../../cache/line-state.ts';
+import { isShared, LineState, LossKind, RequestKind } from '../../cache/line-state.ts';
 import { TagArray } from '../../cache/tag-array.ts';
 import { isBacked, lineOf, nodeOf } from '../../memory/physical-address.ts';
 import { Counter } from '../../metrics/definition.ts';
@@ -33,6 +33,8 @@ export class CachedCpu extends CpuCore {
   protected liveHi = NO_PAGE_HI;
   protected liveLo = 0;
   protected readonly l2: TagArray;
+  /** Last-level domain that reads of other nodes' lines go through, or -1. */
+  readonly #domain: number;
   protected readonly l1LatencyPs: number;
   protected readonly l2LatencyPs: number;
   /** The line that the outstanding request is for, and what its answer will be. */
@@ -57,6 +59,7 @@ export class CachedCpu extends CpuCore {
     this.coherentText = machine.features.dic;
     this.l1i = new InstructionCache(machine.l1i, machine.nodeCount, this.coherentText);
     this.l2 = new TagArray(machine.l2, machine.nodeCount);
+    this.#domain = environment.fabric.domains.domains?.ofCpu[id] ?? -1;
     this.l1LatencyPs = machine.l1d.latencyPs;
     this.l2LatencyPs = machine.l2.latencyPs;
   }
@@ -93,6 +96,10 @@ export class CachedCpu extends CpuCore {
     this.nextPs = NEVER;
     if (waitFor === WaitFor.Data || waitFor === WaitFor.Condition) {
       this.counters[Counter.Misses] = this.counters[Counter.Misses]! + 1;
+    }
+    if (this.#domain >= 0 && home !== this.node && isShared(kind)) {
+      this.fabric.domains.request(this.id, this.#domain, this.clock, paHi, paLo, kind);
+      return;
     }
     this.fabric.request(this.id, home, this.clock + hop, paHi, paLo, kind, hadCopy, bytes);
   }
@@ -248,6 +255,10 @@ export class CachedCpu extends CpuCore {
         counter = Counter.Upgrades;
         break;
       case Source.LastLevel:
+        counter = Counter.LlcHits;
+        break;
+      case Source.Domain:
+        counters[Counter.LlcRemoteHits] = counters[Counter.LlcRemoteHits]! + 1;
         counter = Counter.LlcHits;
         break;
       case Source.Memory:

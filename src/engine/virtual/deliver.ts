@@ -45,6 +45,18 @@ export function deliver(roads: Roads, w: Float64Array, at: number): void {
     case MessageKind.Interrupt:
       roads.cpu(target).interruptArrives(time, a);
       break;
+    case MessageKind.DomainRequest:
+      roads.domains.agent(target).request(cpu, time, hi, lo, a as RequestKind);
+      break;
+    case MessageKind.DomainFill:
+      roads.domains.agent(target).fill(time, hi, lo);
+      break;
+    case MessageKind.DomainSnoop:
+      roads.domains.agent(target).snoop(time, hi, lo, a);
+      break;
+    case MessageKind.DomainLeave:
+      roads.home(target).domainLeaves(a, time, hi, lo);
+      break;
     default:
       roads.cpu(target).wakeArrives(time);
   }

@@ -5,8 +5,11 @@
  */
 
 import type { RequestKind } from '../../cache/line-state.ts';
+import type { DomainRoads } from './domain-roads.ts';
 
 export interface Fabric {
+  /** To the agent of the CPU's last-level domain, where the machine has any. */
+  readonly domains: DomainRoads;
   request(
     cpu: number,
     home: number,

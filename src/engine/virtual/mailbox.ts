@@ -18,6 +18,10 @@ export const MessageKind = {
   DvmAck: 7,
   Interrupt: 8,
   Wake: 9,
+  DomainRequest: 10,
+  DomainFill: 11,
+  DomainSnoop: 12,
+  DomainLeave: 13,
 } as const;
 export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
 

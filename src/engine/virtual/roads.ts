@@ -11,6 +11,7 @@ import type { HomePort, Source } from '../../cache/line-service.ts';
 import type { LossKind, RequestKind } from '../../cache/line-state.ts';
 import type { DvmAgent, DvmPort } from '../../translation/dvm-agent.ts';
 import { Calendar } from './calendar.ts';
+import { DomainRoads } from './domain-roads.ts';
 import type { Fabric } from './fabric.ts';
 import { MessageKind, type Post } from './mailbox.ts';
 import type { EngineSpec } from './spec.ts';
@@ -22,6 +23,7 @@ const NO_POST: Post = {
 
 export class Roads implements Fabric, HomePort, DvmPort {
   readonly spec: EngineSpec;
+  readonly domains: DomainRoads;
   /** For what leaves the worker; alone, it has none. */
   outbox: Post;
   /** CPUs of this worker, in order of number unless shuffled. */
@@ -44,6 +46,7 @@ export class Roads implements Fabric, HomePort, DvmPort {
   constructor(spec: EngineSpec, index: number) {
     const { machine } = spec;
     this.spec = spec;
+    this.domains = new DomainRoads(this);
     this.#grid = machine.gridPs;
     this.outbox = NO_POST;
     this.#cpuById = new Array(machine.cpuCount).fill(null);
@@ -118,7 +121,7 @@ export class Roads implements Fabric, HomePort, DvmPort {
   }
 
   /** A message leaves a CPU at its clock: a lengthened window ends with the grid step of it. */
-  #messageSent(): void {
+  messageSent(): void {
     if (this.solo !== null) this.#endSoloWindow(this.solo);
   }
 
@@ -140,7 +143,7 @@ export class Roads implements Fabric, HomePort, DvmPort {
     hadCopy: boolean,
     bytes: number,
   ): void {
-    this.#messageSent();
+    this.messageSent();
     const home = this.#homeByNode[node];
     if (home != null) {
       home.request(cpu, arrivalPs, paHi, paLo, kind, hadCopy, bytes);
@@ -171,7 +174,7 @@ export class Roads implements Fabric, HomePort, DvmPort {
     paLo: number,
     dirty: boolean,
   ): void {
-    this.#messageSent();
+    this.messageSent();
     const home = this.#homeByNode[node];
     if (home != null) {
       home.writeBack(cpu, arrivalPs, paHi, paLo, dirty);
@@ -202,7 +205,7 @@ export class Roads implements Fabric, HomePort, DvmPort {
     lo: number,
     pages: number,
   ): void {
-    this.#messageSent();
+    this.messageSent();
     const agent = this.#agentByNode[node];
     if (agent != null) {
       agent.issue(cpu, atPs, operation, context, hi, lo, pages);
@@ -224,14 +227,14 @@ export class Roads implements Fabric, HomePort, DvmPort {
   }
 
   interrupt(target: number, arrivalPs: number, vector: number): void {
-    this.#messageSent();
+    this.messageSent();
     const cpu = this.#cpuById[target];
     if (cpu != null) cpu.interruptArrives(arrivalPs, vector);
     else this.#sendToCpu(target, MessageKind.Interrupt, arrivalPs, 0, 0, vector, 0, 0);
   }
 
   wake(target: number, arrivalPs: number): void {
-    this.#messageSent();
+    this.messageSent();
     const cpu = this.#cpuById[target];
     if (cpu != null) cpu.wakeArrives(arrivalPs);
     else this.#sendToCpu(target, MessageKind.Wake, arrivalPs, 0, 0, 0, 0, 0);

@@ -4,6 +4,7 @@
  */
 
 import { earliestError, placeError } from '../../base/errors.ts';
+import { DomainAgent } from '../../cache/domain-agent.ts';
 import { EventQueue } from '../../cache/event-queue.ts';
 import { Home } from '../../cache/home.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
@@ -29,6 +30,7 @@ export class Worker {
   readonly roads: Roads;
   readonly homes: Home[] = [];
   readonly agents: DvmAgent[] = [];
+  readonly domainAgents: DomainAgent[] = [];
   windows = 0;
   /** Of the programs that threw, the first in emulated time (ER-B5). */
   failure: Error | null = null;
@@ -58,8 +60,10 @@ export class Worker {
     this.#shuffle = spec.debug.shuffle === 0 ? null : new Shuffle(spec.debug.shuffle + index);
     const owned = spec.activeCpus.filter((cpu) => spec.workerOfCpu[cpu] === index);
     this.#nextTimes = new NextTimes(owned.length);
-    this.#queuesPs = new Float64Array(2 * machine.nodeCount);
+    const domainCount = this.roads.domains.domains?.count ?? 0;
+    this.#queuesPs = new Float64Array(2 * machine.nodeCount + domainCount);
     this.#buildNodes();
+    this.#buildDomains();
     this.#buildCpus();
   }
 
@@ -84,7 +88,8 @@ export class Worker {
     activeNodes.sort((a, b) => a - b);
     for (let node = 0; node < machine.nodeCount; node++) {
       if (spec.workerOfNode[node] !== this.index) continue;
-      const home = new Home(node, machine, spec.seed, this.roads, this.#makeQueue());
+      const { domains } = this.roads;
+      const home = new Home(node, machine, spec.seed, this.roads, this.#makeQueue(), domains);
       home.lines.nameLines(symbolLines(spec, node), spec.symbols.length);
       this.roads.addHome(home);
       this.homes.push(home);
@@ -93,6 +98,19 @@ export class Worker {
       const agent = new DvmAgent(node, machine, spec.seed, activeNodes, this.roads, queue);
       this.roads.addAgent(agent);
       this.agents.push(agent);
+    }
+  }
+
+  #buildDomains(): void {
+    const { spec } = this;
+    const { domains } = this.roads.domains;
+    for (let domain = 0; domain < (domains?.count ?? 0); domain++) {
+      if (spec.workerOfNode[domains!.nodeOf[domain]!] !== this.index) continue;
+      const port = this.roads.domains;
+      const queue = this.#makeQueue();
+      const agent = new DomainAgent(domain, domains!, spec.machine, spec.seed, port, queue);
+      this.roads.domains.add(agent);
+      this.domainAgents.push(agent);
     }
   }
 
@@ -224,6 +242,10 @@ export class Worker {
     }
     for (let i = 0; i < this.agents.length; i++) {
       const agent = this.agents[i]!;
+      if (agent.queue.earliest() < end) agent.serve(end);
+    }
+    for (let i = 0; i < this.domainAgents.length; i++) {
+      const agent = this.domainAgents[i]!;
       if (agent.queue.earliest() < end) agent.serve(end);
     }
   }
