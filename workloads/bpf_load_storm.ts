@@ -1,9 +1,9 @@
 /**
  * Parallel loading and unloading of BPF programs with bystanders, as test_kmod does with modules
- * (tools/testing/selftests/bpf/test_kmod.sh) and as reviewers of executable memory asked for: numbers
- * of an idle system say little about instruction TLBs, so the other CPUs execute text of their own
- * meanwhile. Loaders draw sizes from the published distribution, run each program a few times and
- * keep some loaded; bystanders run until the last loader has finished.
+ * (tools/testing/selftests/bpf/test_kmod.sh) and as reviewers of executable memory asked for:
+ * numbers of an idle system say little about instruction TLBs, so the other CPUs execute text of
+ * their own meanwhile. Loaders draw sizes from the published distribution, run each program a few
+ * times and keep some loaded; bystanders run until the last loader has finished.
  *
  * Deviations: no verifier, no system call beyond its cost; a loader runs its own programs only.
  */

@@ -107,8 +107,8 @@ export function whatIfOf(
 }
 
 /**
- * The version that runs these options: the default if it does, else the newest, a posted series only
- * if no release does; null: none.
+ * The version that runs these options: the default if it does, else the newest, a posted series
+ * only if no release does; null: none.
  */
 export function versionOf(
   families: readonly KernelFamily[],

@@ -35,8 +35,8 @@ export function isolationTable(sides: readonly IsolationSide[], look: Look): str
 }
 
 /**
- * Metrics that are no part of another: totals and nodes, or, where several parts of the profile have
- * the metric, phase by phase, as a total over parts would change with the mixture alone.
+ * Metrics that are no part of another: totals and nodes, or, where several parts of the profile
+ * have the metric, phase by phase, as a total over parts would change with the mixture alone.
  */
 function metricNames(sides: readonly IsolationSide[]): readonly string[] {
   const parts = new Set(METRICS.filter(({ partOf }) => partOf).map(({ name }) => name));

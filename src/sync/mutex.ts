@@ -7,11 +7,11 @@
  * set while anybody is on the list, so that the owner's fast release fails; a waiter looks at the
  * owner word between joining the list and going to sleep.
  * Line transfers per hand-over among spinners, 9 to 10: the mutex, whose owner word and spin queue
- * share a line, to the releaser, to the spinner that sees it free, to the next head of the queue and
- * to whoever arrives, after whose two atomics the head looks once or twice; two nodes of the spin
- * queue there and back. With sleepers the wait list, and the wake-up.
- * Deviations: mutex-layout.ts names some; a spinner gives up when its time slice is over
- * (need_resched), but an owner counts as running even while it sleeps for something else.
+ * share a line, to the releaser, to the spinner that sees it free, to the next head of the queue
+ * and to whoever arrives, after whose two atomics the head looks once or twice; two nodes of the
+ * spin queue there and back. With sleepers the wait list, and the wake-up. Deviations:
+ * mutex-layout.ts names some; a spinner gives up when its time slice is over (need_resched), but an
+ * owner counts as running even while it sleeps for something else.
  */
 
 import { PS_PER_MS } from '../base/units.ts';

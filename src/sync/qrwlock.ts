@@ -6,10 +6,10 @@
  * announcing themselves; at most one CPU, the owner of wait_lock, waits on the count.
  * Line transfers per hand-over: readers 2 per read (both atomics on one line). Writers 3 to 4
  * between two CPUs. With more, wait_lock shares the count's line, and two CPUs watch it, the owner
- * of wait_lock and the head of its queue: nodes 4, the line to the releaser, to whoever arrives, and
- * to each of the two after the release, after wait_lock has passed or the WAITING of its new owner:
- * 10 if their looks fall together; 18 if each of the three atomics of an arrival costs two looks.
- * Deviation: the unfair path of readers in interrupt context is not modelled.
+ * of wait_lock and the head of its queue: nodes 4, the line to the releaser, to whoever arrives,
+ * and to each of the two after the release, after wait_lock has passed or the WAITING of its new
+ * owner: 10 if their looks fall together; 18 if each of the three atomics of an arrival costs two
+ * looks. Deviation: the unfair path of readers in interrupt context is not modelled.
  */
 
 import type { Cpu, Program } from '../cpu/cpu.ts';

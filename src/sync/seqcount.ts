@@ -6,9 +6,9 @@
  * raw_write_seqcount_begin, seqlock_t).
  * Invariant: odd exactly while a writer is inside; one writer at a time (the caller's lock).
  * Line transfers: readers write nothing; every change costs each reader one read of the line.
- * Writers: those of the spinlock (8 with three CPUs and more), which shares the sequence's line; its
- * next owner watches that line, so the first and the last store of a change cost a look each unless
- * they fall together with the lock's own: 8 to 10.
+ * Writers: those of the spinlock (8 with three CPUs and more), which shares the sequence's line;
+ * its next owner watches that line, so the first and the last store of a change cost a look each
+ * unless they fall together with the lock's own: 8 to 10.
  */
 
 import type { Cpu, Program } from '../cpu/cpu.ts';

@@ -54,7 +54,7 @@ describe('run', () => {
     expect(seed!.runId).not.toBe(plain!.runId);
   });
 
-  it('isolates the parts of a profile: what is off is missing, the rest keeps its inputs', async () => {
+  it('isolates the parts of a profile: the rest keeps its inputs', async () => {
     const profile = join(folder, 'pair.yaml');
     const part = (label: string, cpu: number): string =>
       `  - { label: ${label}, workload: memory_latency, cpus: ${cpu}, ` +

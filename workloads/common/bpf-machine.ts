@@ -182,8 +182,8 @@ const ANCHOR_BYTES = 64;
 export const ANCHOR_ID = 1;
 
 /**
- * Before the measured phase: the first CPU loads a program that stays, which makes the first pack or
- * cache area; all meet. ret of the others is 0. The text of it: (hi, lo) on the first CPU.
+ * Before the measured phase: the first CPU loads a program that stays, which makes the first pack
+ * or cache area; all meet. ret of the others is 0. The text of it: (hi, lo) on the first CPU.
  */
 export function* warmUp(
   cpu: Cpu,

@@ -3,9 +3,9 @@
  * node, so that the lowest area that fits is found in one descent: what mm/vmalloc.c does with
  * free_vmap_area_root (find_vmap_lowest_match) and the posted execmem_alloc with free_text_area.
  *
- * Linux balances by colours, this tree by priorities (a treap: R. Seidel, C. Aragon, 1996); a node's
- * priority is a hash of its address. Paths have the same length within a small factor, which is
- * what counts here: every node on the way is a line of emulated memory. Callers hold a lock.
+ * Linux balances by colours, this tree by priorities (a treap: R. Seidel, C. Aragon, 1996); a
+ * node's priority is a hash of its address. Paths have the same length within a small factor, which
+ * is what counts here: every node on the way is a line of emulated memory. Callers hold a lock.
  *
  * Invariants: in-order starts ascend; a parent's priority is not below its children's; Largest is
  * the maximum of Units in the subtree.
@@ -16,7 +16,9 @@ import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Order } from '../../cpu/operations.ts';
 import type { Address } from '../../memory/physical-address.ts';
 
-/** A node is a line; the rest of it belongs to its owner. Links are linear-map addresses, 0 = none. */
+/**
+ * A node is a line; the rest of it belongs to its owner. Links are linear-map addresses, 0 = none.
+ */
 export const AreaField = {
   Left: 0,
   Right: 8,

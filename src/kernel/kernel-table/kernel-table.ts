@@ -4,7 +4,8 @@
  * init_mm.page_table_lock and are never freed, as Linux keeps those of vmalloc; leaves belong to
  * whoever owns the addresses, so they change without a lock.
  *
- * A new entry of the root goes through a hook: with replicated text every node has a root of its own.
+ * A new entry of the root goes through a hook: with replicated text every node has a root of its
+ * own.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

@@ -1,7 +1,7 @@
 /**
- * Writing to text that may not be written to. What both ways have in common: the bytes of a page are
- * written through a window that exists for the time of the write, under one lock; afterwards the
- * caller makes them visible (icache.ts).
+ * Writing to text that may not be written to. What both ways have in common: the bytes of a page
+ * are written through a window that exists for the time of the write, under one lock; afterwards
+ * the caller makes them visible (icache.ts).
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

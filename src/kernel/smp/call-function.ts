@@ -1,15 +1,15 @@
 /**
  * Running a function on other CPUs by IPI (kernel/smp.c, v6.13: smp_call_function_many_cond,
- * __flush_smp_call_function_queue). Each CPU has a queue (llist) of requests; who adds the first one
- * sends the IPI; the receiver takes the whole list, runs each function and then unlocks its
+ * __flush_smp_call_function_queue). Each CPU has a queue (llist) of requests; who adds the first
+ * one sends the IPI; the receiver takes the whole list, runs each function and then unlocks its
  * request, for which the caller waits.
  *
  * A request (call_single_data) is a line per pair of CPUs in the caller's area, as in
  * `struct call_function_data`. Interrupts are never masked here while waiting: two callers that
  * wait for each other with interrupts off deadlock, on hardware and here.
  *
- * CPUs take part from `enter` to `leave`. Nobody may leave while others may still call, as a request
- * to a CPU that has gone would never be answered: leave waits for all.
+ * CPUs take part from `enter` to `leave`. Nobody may leave while others may still call, as a
+ * request to a CPU that has gone would never be answered: leave waits for all.
  */
 
 import { assert } from '../../base/assert.ts';

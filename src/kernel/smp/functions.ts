@@ -1,6 +1,6 @@
 /**
- * The functions that CPUs ask each other to run, by number, and what a CPU needs to ask: one set for
- * the whole kernel, so that systems that run side by side answer each other's calls.
+ * The functions that CPUs ask each other to run, by number, and what a CPU needs to ask: one set
+ * for the whole kernel, so that systems that run side by side answer each other's calls.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

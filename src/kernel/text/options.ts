@@ -241,7 +241,9 @@ export function checkTextOptions(options: TextOptions, machine: Machine): void {
   }
 }
 
-/** The image has one top-level slot to itself, or a part of one; branches reach less than either. */
+/**
+ * The image has one top-level slot to itself, or a part of one; branches reach less than either.
+ */
 function refuseLargeText({ text, textBytes, rodataBytes }: TextOptions): void {
   const bytes = textBytes + rodataBytes;
   const slot = text === 'replicated' ? PGDIR_BYTES : IMAGE_ROOM_BYTES;

@@ -28,8 +28,8 @@ export class VmapSpace {
   }
 
   /**
-   * ret = 0 and (hi, lo) = the node of an area of `pages`, its Start and Units written and its Flags
-   * zero but for the range; not in the busy tree yet. ret = -ENOMEM: no room or no node.
+   * ret = 0 and (hi, lo) = the node of an area of `pages`, its Start and Units written and its
+   * Flags zero but for the range; not in the busy tree yet. ret = -ENOMEM: no room or no node.
    */
   *take(cpu: Cpu, range: VmallocRange, pages: number, alignShift: number): Program {
     const { freeLock } = this.image;

@@ -1,6 +1,6 @@
 /**
- * What vmalloc keeps in emulated memory (mm/vmalloc.c, v6.13): free address space by range, areas in
- * use, areas freed lazily, and a pool of vmap_area nodes.
+ * What vmalloc keeps in emulated memory (mm/vmalloc.c, v6.13): free address space by range, areas
+ * in use, areas freed lazily, and a pool of vmap_area nodes.
  *
  * Deviations: a tree of free areas per range (modules, vmalloc) under the one free_vmap_area_lock
  * instead of one tree searched between bounds; one busy tree, as up to v6.8 (vmap_nodes share it

@@ -2,9 +2,9 @@
  * vmalloc and vfree (mm/vmalloc.c, v6.13: __vmalloc_node_range, vm_area_alloc_pages,
  * vmap_pages_range, vfree, free_vmap_area_noflush, __purge_vmap_area_lazy).
  *
- * Freed addresses may stay in TLBs: they are reused only after a purge has flushed them, and a purge
- * comes when lazily freed pages exceed lazy_max_pages. It is done by who passes the limit; Linux
- * leaves it to a work item.
+ * Freed addresses may stay in TLBs: they are reused only after a purge has flushed them, and a
+ * purge comes when lazily freed pages exceed lazy_max_pages. It is done by who passes the limit;
+ * Linux leaves it to a work item.
  */
 
 import { assert } from '../../base/assert.ts';
@@ -294,7 +294,9 @@ export class Vmalloc {
     cpu.end(Metric.VmallocPurge);
   }
 
-  /** vmap_try_huge_pmd: a table that an earlier user left is freed before a block takes its place. */
+  /**
+   * vmap_try_huge_pmd: a table that an earlier user left is freed before a block takes its place.
+   */
   *#dropTable(cpu: Cpu, entry: Address, at: Address): Program {
     while (!cpu.load64(entry.hi, entry.lo, Order.Relaxed)) yield;
     if (!isTable(cpu.lo, PMD_LEVEL)) return;

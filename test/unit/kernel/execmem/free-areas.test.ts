@@ -1,6 +1,7 @@
 /**
- * Free areas against a plain model: whatever is cut and given back, free and busy areas are disjoint
- * and tile the whole, the lowest fit is the model's, neighbours merge, and no node is lost.
+ * Free areas against a plain model: whatever is cut and given back, free and busy areas are
+ * disjoint and tile the whole, the lowest fit is the model's, neighbours merge, and no node is
+ * lost.
  */
 
 import fc from 'fast-check';
