@@ -35,7 +35,7 @@ export function runExecmem(test: ExecmemTest): KernelOutcome<ExecmemImage> {
   return runKernelTest<ExecmemImage>({
     machine,
     cpus: Array.from({ length: cpus }, (_, cpu) => cpu),
-    backedBytes: pagesBytes + execmemBytes(machine, areas),
+    backedBytes: pagesBytes + execmemBytes(machine, areas, 0, options.textTail),
     ...(test.kernelOptions === undefined ? {} : { kernelOptions: test.kernelOptions }),
     boot: (boot, { map, userRoots, smp, text }) =>
       bootExecmem(boot, {

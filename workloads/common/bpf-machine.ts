@@ -75,7 +75,9 @@ export function bpfMachineBytes(context: WorkloadContext, sizes: BpfMachineSizes
   const cpus = context.placement.cpus.length;
   const tables = cpus * 5 * 4096 + (sizes.userTextBytes / 2 ** 21 + 1) * cpus * 4096;
   const text = Math.ceil(sizes.userTextBytes / 4096) * 4096;
-  return execmemBytes(context.machine, areas) + pagesBytes(context, sizes) + tables + text + MIB;
+  const { textTail } = resolveExecmemOptions(context.parameters, context.machine);
+  const execmem = execmemBytes(context.machine, areas, 0, textTail);
+  return execmem + pagesBytes(context, sizes) + tables + text + MIB;
 }
 
 export function bootBpfMachine(

@@ -14,7 +14,7 @@ import { Order } from '../../cpu/operations.ts';
 import type { BootMemory } from '../../memory/boot.ts';
 import { type Address, addBytes, LINEAR_MAP_HI, toLinear } from '../../memory/physical-address.ts';
 import { Counter, Metric } from '../../metrics/definition.ts';
-import { EPERM } from '../base/errno.ts';
+import { EINVAL, EPERM } from '../base/errno.ts';
 import { PAGE_BYTES } from '../base/struct-page.ts';
 import { MigrateType } from '../base/zone.ts';
 import type { ExecutableMemory } from '../execmem/executable-memory.ts';
@@ -70,9 +70,14 @@ export class BpfJit {
 
   /**
    * ret = 0 and (hi, lo) = the text; -EPERM: over the charge limit, the program is interpreted;
-   * -ENOMEM or what the allocator says. `bytes`: of code; the text is textBytes(bytes).
+   * -EINVAL: no code; -ENOMEM or what the allocator says. `bytes`: of code; the text is
+   * textBytes(bytes).
    */
   *load(cpu: Cpu, id: number, bytes: number): Program {
+    if (bytes <= 0) {
+      cpu.ret = -EINVAL;
+      return;
+    }
     cpu.begin(Metric.BpfLoad);
     yield* this.#load(cpu, id, textBytes(bytes));
     if (cpu.ret === 0) {

@@ -72,7 +72,12 @@ export interface ExecmemBoot {
 const FIXED_BYTES = 512 * 1024;
 
 /** Backed bytes per node beside the pages that are given out. */
-export function execmemBytes(machine: Machine, areas: number, movableBytes = 0): number {
+export function execmemBytes(
+  machine: Machine,
+  areas: number,
+  movableBytes = 0,
+  textTail = false,
+): number {
   const tables = 64 * 4096;
   return (
     FIXED_BYTES +
@@ -83,7 +88,7 @@ export function execmemBytes(machine: Machine, areas: number, movableBytes = 0):
     POSTED_BYTES +
     ROX_BYTES +
     TYPED_BYTES +
-    TEXT_TAIL_BYTES +
+    (textTail ? TEXT_TAIL_BYTES : 0) +
     metadataBytes(movableBytes)
   );
 }

@@ -18,6 +18,7 @@ import { makeQueuedSpinlock } from '../../sync/qspinlock.ts';
 import { S1_KERNEL_DATA_HI, S1_KERNEL_DATA_LO } from '../../translation/stage1-descriptors.ts';
 import { AreaField, AreaTree } from '../base/area-tree.ts';
 import { EINVAL, ENOENT, ENOMEM, EOPNOTSUPP } from '../base/errno.ts';
+import { zeroPages } from '../base/page-operations.ts';
 import { PAGE_BYTES } from '../base/struct-page.ts';
 import { SET_NO_EXECUTE, SET_WRITABLE } from '../linear-map/set-memory.ts';
 import { fillWith } from '../patching/text-poke.ts';
@@ -25,7 +26,7 @@ import { VmapField, VmapFlag } from '../vmalloc/image.ts';
 import { allocateInReach } from '../vmalloc/in-reach.ts';
 import { AreaPool } from './area-pool.ts';
 import { CHUNK_BYTES, CHUNK_SHIFT, roundToChunks } from './chunk.ts';
-import { type ExecutableMemory, fillWithTraps, trapWord } from './executable-memory.ts';
+import { type ExecutableMemory, trapWord } from './executable-memory.ts';
 import { distance, FreeAreas } from './free-areas.ts';
 import type { ExecmemParts } from './parts.ts';
 import { TextVm } from './posted-image.ts';
@@ -34,6 +35,8 @@ import { canSplit, makeReadOnlyExecutable } from './protect.ts';
 
 const PMD_BYTES = 2 ** 21;
 const PMD_SHIFT = 21;
+/** More vms than any machine here has. */
+const LIST_MAX = 4096;
 
 export function makePosted(
   parts: ExecmemParts,
@@ -168,7 +171,7 @@ class PostedExecmem {
     yield* vmalloc.space.find(cpu, start.hi, start.lo, true);
     assert(cpu.ret === 0, 'vmalloc has lost what it just gave');
     const area = { hi: cpu.hi, lo: cpu.lo };
-    yield* fillWithTraps(cpu, start.hi, start.lo, bytes, 0);
+    yield* zeroPages(cpu, start.hi, start.lo, bytes, true);
     yield* makeReadOnlyExecutable(cpu, this.#parts, start, bytes / PAGE_BYTES, false);
     assert(cpu.ret === 0, 'set_memory of whole blocks cannot fail');
     const chunks = bytes / CHUNK_BYTES;
@@ -253,7 +256,8 @@ class PostedExecmem {
     while (!cpu.load64(allTextVm.hi, allTextVm.lo, Order.Relaxed)) yield;
     let previous: Address | null = null;
     let at = { hi: cpu.hi, lo: cpu.lo };
-    while ((at.hi | at.lo) !== 0) {
+    for (let length = 0; (at.hi | at.lo) !== 0; length++) {
+      assert(length < LIST_MAX, 'all_text_vm runs in a circle');
       const vm = yield* readVm(cpu, at);
       const offset = distance(area.start, vm.start);
       if (offset >= before && offset + vm.bytes <= end) {
