@@ -32,7 +32,10 @@ export const STRESS_PROGRAMS = {
 export async function stressPrograms({ source, size }: HostTarget): Promise<ProgramOwner> {
   const target = await makeTarget(source);
   const reached = new Set<string>();
+  let memory: PhysicalMemory | null = null;
   const report: Reporter = {
+    // Only the check of a round may look.
+    word: ({ hi, lo }) => memory?.peek32(hi & 0xffff, lo) ?? 0,
     reach: (goal) => reached.add(goal),
     fail: (finding) => {
       throw new FindingError(finding);
@@ -40,10 +43,11 @@ export async function stressPrograms({ source, size }: HostTarget): Promise<Prog
   };
   return {
     program: (cpu, image) => target.program(cpu, image as StressImage, size, report),
-    finish(memory, events, image) {
-      const view: Memory = { word: ({ hi, lo }) => memory.peek32(hi & 0xffff, lo) };
+    finish(booted, events, image) {
+      memory = booted;
+      const view: Memory = report;
       target.finish(view, image as StressImage, size, report);
-      hearEvents(events, memory, size, report);
+      hearEvents(events, booted, size, report);
     },
     reached: () => [...reached],
   };
@@ -69,7 +73,8 @@ function hearEvents(
     isBlocked: () => false,
     interrupts: (cpu: number) => enabled[cpu]!,
     word: (hi: number, lo: number) => memory.peek32(hi, lo),
-    ...report,
+    reach: report.reach,
+    fail: report.fail,
   };
   const oracles = observe(context);
   oracles.begin?.();

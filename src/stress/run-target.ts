@@ -6,8 +6,10 @@
 import { PER_CPU_BYTES } from '../cpu/per-cpu.ts';
 import type { MemoryModel } from '../engine/explore/execution.ts';
 import { Explorer } from '../engine/explore/explorer.ts';
+import { USUAL_TRANSLATION } from '../engine/explore/mmu.ts';
 import type { Observer } from '../engine/explore/observer.ts';
 import { BootMemory } from '../memory/boot.ts';
+import type { Address } from '../memory/physical-address.ts';
 import { PhysicalMemory } from '../memory/physical-memory.ts';
 import type { Finding, Memory, Reporter, StressImage, StressSize, StressTarget } from './target.ts';
 
@@ -45,13 +47,13 @@ export function openTarget(
     boot.allocateNamed(`cpu${cpu}`, machine.nodeOfCpu[cpu]!, PER_CPU_BYTES, 4096),
   );
   const image = target.boot(boot, size);
+  const word = ({ hi, lo }: Address): number => explorer.memory.peek32(hi & 0xffff, lo);
   const report: Reporter = {
+    word,
     reach: (goal) => explorer.reach(goal),
     fail: (finding: Finding) => explorer.fail(finding),
   };
-  const view: Memory = {
-    word: ({ hi, lo }) => explorer.memory.peek32(hi & 0xffff, lo),
-  };
+  const view: Memory = { word };
   const explorer: Explorer = new Explorer(
     {
       machine,
@@ -59,6 +61,7 @@ export function openTarget(
       symbols: boot.symbols,
       perCpu,
       cpuCount: size.cpus,
+      translation: { ...USUAL_TRANSLATION, ...image.kernel },
       program: (cpu) => target.program(cpu, image, size, report),
       finish: () => target.finish(view, image, size, report),
     },

@@ -17,10 +17,20 @@ export interface StressSize {
   readonly operations: number;
 }
 
+/** The kernel's map at boot; physical addresses. */
+export interface KernelMapping {
+  readonly kernelRoots: readonly Address[];
+  readonly userRoots?: readonly Address[];
+  /** The linear map is translated from this offset of each node on. */
+  readonly linearTablesFrom?: number;
+}
+
 /** Plain data that boot leaves behind for programs: addresses of what is shared. */
 export interface StressImage {
   readonly addresses: Readonly<Record<string, Address>>;
   readonly numbers: Readonly<Record<string, number>>;
+  /** TTBR1 and TTBR0 by CPU and what else the engine has to know of tables; absent: no such map. */
+  readonly kernel?: KernelMapping;
   /** Images of kernel objects (a PageAllocatorImage, a KvmImage, ...), plain data too. */
   readonly parts?: Readonly<Record<string, unknown>>;
 }
@@ -55,7 +65,7 @@ export interface Memory {
 }
 
 /** What programs and checks of a target may tell besides what they do (host side, no cost). */
-export interface Reporter {
+export interface Reporter extends Memory {
   /** The branch of a goal was passed. */
   reach(goal: string): void;
   /** A rule is broken: the run ends here. */
@@ -64,7 +74,7 @@ export interface Reporter {
 
 export interface StressTarget {
   readonly name: string;
-  readonly group: 'locks' | 'protocols';
+  readonly group: 'locks' | 'protocols' | 'text';
   readonly description: string;
   readonly smallest: StressSize;
   readonly usual: StressSize;
@@ -72,6 +82,8 @@ export interface StressTarget {
   /** Has as many CPUs as `usual`. */
   readonly machine: Machine;
   readonly backedBytes: number;
+  /** Why the host engine can't run it; absent: it can. */
+  readonly exploreOnly?: string;
   /** The same with another number of CPUs; absent: `machine` has as many as can be. */
   resized?(cpus: number): Pick<StressTarget, 'machine' | 'backedBytes'>;
   /** How often a waiter may be overtaken by later ones; absent: the lock promises nothing. */

@@ -24,6 +24,11 @@ import { StoreBuffer } from './store-buffer.ts';
 export const Phase = { Free: 0, Announced: 1, Granted: 2, Skipped: 3 } as const;
 export type Phase = (typeof Phase)[keyof typeof Phase];
 
+/** The lower half of the kernel's addresses; modules, vmalloc, image and fixmap are above. */
+export function isLinear(aHi: number): boolean {
+  return (aHi & 0xffff8000) === LINEAR_MAP_HI;
+}
+
 export abstract class ExploreCpuRow {
   readonly id: number;
   readonly node: number;
@@ -91,6 +96,12 @@ export abstract class ExploreCpuRow {
   /** Finds the attempt's physical address (paHi, paLo); false: a walk or an exception began. */
   protected abstract translateAttempt(): boolean;
 
+  /** Is this part of the linear map read from its tables, too? By the low half of the address. */
+  protected byTables(aLo: number): boolean {
+    return aLo >>> 0 >= this.world.linearTablesFrom;
+  }
+
+
   /** As at boot. */
   reset(): void {
     this.lo = this.hi = this.ret = 0;
@@ -148,7 +159,7 @@ export abstract class ExploreCpuRow {
     if ((aLo & (bytes - 1)) !== 0) {
       this.fault(`makes a misaligned ${OPERATION_NAMES[op]} at 0x${hex(aHi)}${hex(aLo)}`);
     }
-    if (this.regime === Regime.Host && (aHi & LINEAR_MAP_HI) === LINEAR_MAP_HI) {
+    if (this.regime === Regime.Host && isLinear(aHi) && !this.byTables(aLo)) {
       this.paHi = aHi & 0xffff;
       this.paLo = aLo;
     } else {

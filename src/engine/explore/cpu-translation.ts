@@ -15,7 +15,7 @@ import {
 import { WalkResult } from '../../translation/walker.ts';
 import { KIND_OF, Op } from './attempts.ts';
 import { ExploreCpuMemory } from './cpu-memory.ts';
-import { Phase } from './cpu-row.ts';
+import { isLinear, Phase } from './cpu-row.ts';
 import { StepKind } from './execution.ts';
 import { Mmu } from './mmu.ts';
 import type { TlbiOperation } from './observer.ts';
@@ -87,7 +87,7 @@ export abstract class ExploreCpuTranslation extends ExploreCpuMemory {
   }
 
   #isLinear(): boolean {
-    return this.regime === Regime.Host && this.aHi >>> 16 === 0xffff;
+    return this.regime === Regime.Host && isLinear(this.aHi) && !this.byTables(this.aLo);
   }
 
   #allowed(entry: number): boolean {

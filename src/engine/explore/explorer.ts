@@ -57,6 +57,7 @@ export class Explorer implements Execution {
   readonly seed: number;
   readonly stepLimit: number;
   readonly translation: ExploreTranslation;
+  readonly linearTablesFrom: number;
   readonly memory: ExploreMemory;
   /** null: no text is declared; every fetch sees memory as it is. */
   readonly text: TextVersions | null;
@@ -111,6 +112,7 @@ export class Explorer implements Execution {
     this.stepLimit = options.stepLimit;
     this.observer = options.observer ?? null;
     this.translation = setup.translation ?? USUAL_TRANSLATION;
+    this.linearTablesFrom = this.translation.linearTablesFrom ?? Number.POSITIVE_INFINITY;
     this.memory = new ExploreMemory(setup.memory);
     const linear = setup.perCpu.map(toLinear);
     this.perCpuHi = linear.map(({ hi }) => hi);

@@ -40,6 +40,11 @@ export interface ExploreTranslation {
   /** TTBR1 and TTBR0 by CPU, physical; 0 unless given. */
   readonly kernelRoots?: readonly Address[];
   readonly userRoots?: readonly Address[];
+  /**
+   * Memory of each node from this offset on is translated in the linear map as elsewhere: there its
+   * permissions count. Absent: none is, since boot maps all of it and nobody changes that.
+   */
+  readonly linearTablesFrom?: number;
 }
 
 export const USUAL_TRANSLATION: ExploreTranslation = {
