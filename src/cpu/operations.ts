@@ -224,5 +224,11 @@ export const EventKind = {
   BranchPassed: 28,
   /** The instruction at the address is changed for all: nobody may execute an older one. */
   TextPatched: 29,
+  // Of text that comes and goes, by line; linear-map addresses. See src/stress/oracles.
+  /** It may be executed from here on, and nobody may write to it; it may not be any more. */
+  TextPublished: 30,
+  TextRetracted: 31,
+  /** The descriptor of the window that text is poked through. */
+  PokeWindow: 32,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];

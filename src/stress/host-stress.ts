@@ -60,6 +60,10 @@ export async function runHostStress(
   for (const { setup } of plan.targets) {
     const reference = setup.target;
     const target = await resolveTarget(reference);
+    if (target.exploreOnly !== undefined) {
+      if (plan.isGroup) continue;
+      throw new UserError(`--engine host: not ${reference.name}: ${target.exploreOnly}`);
+    }
     const size = sizeOf(target, request, setup.size);
     const { seed } = setup;
     const options = { seconds, seed, source: sourceOf(reference), signal };

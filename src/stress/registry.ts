@@ -13,6 +13,7 @@ import { LOCKS } from '../sync/registry.ts';
 import type { TargetReference } from './campaign-task.ts';
 import { CONTROLS, MUTANTS } from './mutants/catalogue.ts';
 import type { StressTarget } from './target.ts';
+import { TEXT_TARGETS } from './targets/kernel-text.ts';
 import { HAND_OFFS } from './targets/lock-promises.ts';
 import { lockTarget } from './targets/lock-target.ts';
 import { PROTOCOLS } from './targets/protocols.ts';
@@ -29,7 +30,7 @@ function targets(): ReadonlyMap<string, Make> {
     if (NOT_STRESSED.has(name)) continue;
     all.set(name, () => houseLockTarget(name, facts.description, make));
   }
-  for (const [name, make] of Object.entries(PROTOCOLS)) all.set(name, make);
+  for (const [name, make] of Object.entries({ ...PROTOCOLS, ...TEXT_TARGETS })) all.set(name, make);
   return all;
 }
 
@@ -67,7 +68,7 @@ function houseLockTarget(name: string, description: string, usual: () => Lock): 
 }
 
 /** Words that stand for several targets. */
-export const GROUPS = ['all', 'locks', 'protocols'] as const;
+export const GROUPS = ['all', 'locks', 'protocols', 'text'] as const;
 
 export function targetNames(): readonly string[] {
   return [...targets().keys()];
@@ -77,7 +78,7 @@ export function targetNames(): readonly string[] {
 export function targetsNamed(word: string): readonly string[] {
   const all = targets();
   if (word === 'all') return [...all.keys()];
-  if (word === 'locks' || word === 'protocols') {
+  if (word === 'locks' || word === 'protocols' || word === 'text') {
     return [...all].filter(([, make]) => make().group === word).map(([name]) => name);
   }
   if (all.has(word)) return [word];

@@ -50,6 +50,7 @@ export async function soakFamily(
   for (const name of members) {
     const reference = { name, mutant: '', lock: null };
     const target = await resolveTarget(reference);
+    if (target.exploreOnly !== undefined) continue;
     const options = { seconds: seconds / members.length, seed, source: sourceOf(reference) };
     const outcome = await runHostTarget(target, hostSize(target), options);
     if (outcome.kind === 'failed') failures++;

@@ -101,7 +101,6 @@ export abstract class ExploreCpuRow {
     return aLo >>> 0 >= this.world.linearTablesFrom;
   }
 
-
   /** As at boot. */
   reset(): void {
     this.lo = this.hi = this.ret = 0;
@@ -216,6 +215,10 @@ export abstract class ExploreCpuRow {
           world.kind[id] = enabled ? StepKind.Await : StepKind.Expire;
           enabled = true;
         }
+        break;
+      case StepKind.Read:
+        // Maintenance by address comes after the CPU's own stores to the line.
+        enabled = BYTES_OF[this.op] !== 64 || !this.buffer.holdsLine(this.word);
         break;
       case StepKind.Update:
       // What the kernel does around them (wmb before an IPI, the full barrier of a wake-up).

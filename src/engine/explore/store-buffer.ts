@@ -84,6 +84,14 @@ export class StoreBuffer {
     return value;
   }
 
+  /** Is a store to the line of this word on its way? */
+  holdsLine(word: number): boolean {
+    for (let i = 0; i < this.count; i++) {
+      if (this.#word[(this.#first + i) % CAPACITY]! >>> 4 === word >>> 4) return true;
+    }
+    return false;
+  }
+
   /** The oldest store reaches memory. */
   drain(memory: ExploreMemory): void {
     const at = this.#first;

@@ -16,10 +16,4 @@ export const ABSENT_MUTANTS: readonly Mutant[] = [
     'the break loop of a contiguous group leaves its last entry out',
     'stage 2 never sets the contiguous bit; belongs to the linear map',
   ),
-  absent(
-    'P22',
-    'ipi-broadcast-irqs-off',
-    'a text poke waits for interrupts of all CPUs with its own masked',
-    'there is no text poking',
-  ),
 ];

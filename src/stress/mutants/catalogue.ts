@@ -18,6 +18,7 @@ import { SLEEPING_LOCK_MUTANTS } from './sleeping-locks.ts';
 import { SPINLOCK_MUTANTS } from './spinlocks.ts';
 import { STAGE2_MUTANTS } from './stage2.ts';
 import { STAGE2_PROTOCOL_MUTANTS } from './stage2-protocols.ts';
+import { TEXT_MUTANTS } from './text.ts';
 
 const ALL: readonly Mutant[] = [
   ...SPINLOCK_MUTANTS,
@@ -29,6 +30,7 @@ const ALL: readonly Mutant[] = [
   ...RECLAMATION_MUTANTS,
   ...STAGE2_MUTANTS,
   ...STAGE2_PROTOCOL_MUTANTS,
+  ...TEXT_MUTANTS,
   ...SLEEPING_LOCK_MUTANTS,
   ...NUMA_LOCK_MUTANTS,
   ...PERFORMANCE_MUTANTS,

@@ -18,6 +18,7 @@ import { QSPINLOCK_CONTROLS } from './qspinlock.ts';
 import { READ_WRITE_CONTROLS } from './read-write.ts';
 import { SEQUENCE_CONTROLS } from './sequences.ts';
 import { STAGE2_CONTROLS } from './stage2.ts';
+import { TEXT_CONTROLS } from './text.ts';
 
 export const CONTROLS: readonly Mutant[] = [
   mutatedLock({
@@ -69,4 +70,5 @@ export const CONTROLS: readonly Mutant[] = [
   ...QSPINLOCK_CONTROLS,
   ...READ_WRITE_CONTROLS,
   ...STAGE2_CONTROLS,
+  ...TEXT_CONTROLS,
 ];

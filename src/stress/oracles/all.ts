@@ -13,6 +13,7 @@ import { makeContention } from './contention.ts';
 import { makeDirtyLog } from './dirty-log.ts';
 import { makeExclusion } from './exclusion.ts';
 import { makeFrames } from './frames.ts';
+import { makeFreedText } from './freed-text.ts';
 import { makeGracePeriod } from './grace-period.ts';
 import { type HandOffWords, makeHandOff } from './hand-off.ts';
 import { makeHistory } from './history.ts';
@@ -23,6 +24,7 @@ import { makeStaleText } from './stale-text.ts';
 import { makeStaleTlb } from './stale-tlb.ts';
 import { makeStarvation } from './starvation.ts';
 import { makeUseAfterFree } from './use-after-free.ts';
+import { makeWriteXorExecute } from './write-xor-execute.ts';
 
 export interface OracleLimits {
   /** Overtakings of a blocked waiter that the target's lock allows; absent: any number. */
@@ -42,7 +44,7 @@ function having<Name extends Method>(all: readonly StressOracle[], name: Name): 
   return all.filter((oracle): oracle is Having<Name> => oracle[name] !== undefined);
 }
 
-const Late = { Tables: 1, Histories: 2, Bitmaps: 4, Text: 8 } as const;
+const Late = { Tables: 1, Histories: 2, Bitmaps: 4, Text: 8, Windows: 16, Lives: 32 } as const;
 
 /** By kind of event: who has to be there to hear it. */
 const WANTED_BY = new Uint8Array(256);
@@ -54,6 +56,8 @@ WANTED_BY[EventKind.GuestAccess] = Late.Histories;
 WANTED_BY[EventKind.PageWriteProtected] = Late.Bitmaps;
 WANTED_BY[EventKind.DirtyBitmap] = Late.Bitmaps;
 WANTED_BY[EventKind.TextPatched] = Late.Text;
+WANTED_BY[EventKind.PokeWindow] = Late.Windows;
+WANTED_BY[EventKind.TextPublished] = Late.Windows | Late.Lives;
 
 /** All oracles of one schedule after the other. */
 export function observe(context: OracleContext, limits: OracleLimits = {}): Observer {
@@ -129,12 +133,16 @@ export function observe(context: OracleContext, limits: OracleLimits = {}): Obse
 function makeLate(wanted: number, context: OracleContext): StressOracle[] {
   const { word, newestText } = context;
   const made: StressOracle[] = [];
-  if ((wanted & Late.Tables) !== 0 && word !== undefined) {
+  if ((wanted & Late.Tables) !== 0 && word !== undefined && context.needsNoBreak !== true) {
     made.push(makeBreakBeforeMake(context, word));
   }
   if ((wanted & Late.Text) !== 0 && newestText !== undefined) {
     made.push(makeStaleText(context, newestText));
   }
+  if ((wanted & Late.Windows) !== 0 && word !== undefined) {
+    made.push(makeWriteXorExecute(context, word));
+  }
+  if ((wanted & Late.Lives) !== 0) made.push(makeFreedText(context));
   if ((wanted & Late.Histories) !== 0) made.push(makeHistory(context));
   if ((wanted & Late.Bitmaps) !== 0 && word !== undefined) made.push(makeDirtyLog(context, word));
   return made;
@@ -176,6 +184,8 @@ export function observeExplorer(explorer: Explorer, limits: OracleLimits): Obser
       interrupts: (cpu) => explorer.cpus[cpu]!.interruptsEnabled,
       word: (hi, lo) => explorer.memory.peek32(hi & 0xffff, lo),
       newestText: (hi, lo) => explorer.newestText(hi & 0xffff, lo),
+      needsNoBreak: explorer.machine.architecture === 'x86',
+      kernelRoots: explorer.translation.kernelRoots ?? [],
       sizesMayDiffer: explorer.machine.features.bbm !== '0',
       fail: (finding) => explorer.fail(finding),
       reach: (goal) => explorer.reached.add(goal),

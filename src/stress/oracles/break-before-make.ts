@@ -23,6 +23,8 @@ export const BREAK_BEFORE_MAKE_FACTS: OracleFacts = {
 };
 
 const STAGE2_START_LEVEL = 1;
+/** 4K pages, 48 bits. */
+const KERNEL_START_LEVEL = 0;
 
 export function makeBreakBeforeMake(
   context: OracleContext,
@@ -54,12 +56,20 @@ class BreakBeforeMake implements StressOracle {
       fail: (cpu, text, hi, lo) => this.#fail([cpu], text, hi, lo),
     });
     this.#roots = new Int32Array(context.cpuCount).fill(-1);
+    this.#addKernelRoots();
+  }
+
+  #addKernelRoots(): void {
+    for (const { hi, lo } of this.#context.kernelRoots ?? []) {
+      this.#trees.add(pageNumber(hi, lo), 1, KERNEL_START_LEVEL);
+    }
   }
 
   begin(): void {
     this.#tables.clear();
     this.#roots.fill(-1);
     this.#trees.begin();
+    this.#addKernelRoots();
     this.#automaton.begin();
     this.#rules.begin();
   }

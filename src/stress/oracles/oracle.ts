@@ -7,6 +7,7 @@
  */
 
 import type { TlbiOperation, Translated } from '../../engine/explore/observer.ts';
+import type { Address } from '../../memory/physical-address.ts';
 import type { Finding } from '../target.ts';
 
 /** What `numalab list oracles` says of one. */
@@ -29,6 +30,10 @@ export interface OracleContext {
   word?(hi: number, lo: number): number;
   /** Number of the newest content of a line of declared text; absent where nobody can look. */
   newestText?(hi: number, lo: number): number;
+  /** Roots of the kernel's half at boot (TTBR1), physical; absent: none is known. */
+  readonly kernelRoots?: readonly Address[];
+  /** x86: a valid entry may be replaced by another at once. */
+  readonly needsNoBreak?: boolean;
   /** FEAT_BBM: the size of a mapping may change without a break. */
   readonly sizesMayDiffer?: boolean;
   /** Ends the schedule; an engine may make it throw. */

@@ -1,0 +1,14 @@
+/** Targets of kernel text, executable memory and what both stand on, by name. */
+
+import type { StressTarget } from '../target.ts';
+import { ktextPatchTarget } from './ktext-patch-target.ts';
+import { ktextRootsTarget } from './ktext-roots-target.ts';
+import { smpCallTarget } from './smp-call-target.ts';
+import { textPokeTarget } from './text-poke-target.ts';
+
+export const TEXT_TARGETS: Readonly<Record<string, () => StressTarget>> = {
+  'smp-call': () => smpCallTarget(),
+  'text-poke': () => textPokeTarget(),
+  'ktext-patch': () => ktextPatchTarget(),
+  'ktext-roots': () => ktextRootsTarget(),
+};
