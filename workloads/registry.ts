@@ -28,6 +28,7 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   page_fault3: async () => (await import('./page_fault3.ts')).pageFault3,
   mmap1: async () => (await import('./mmap1.ts')).mmap1,
   bpf_load_storm: async () => (await import('./bpf_load_storm.ts')).bpfLoadStorm,
+  bpf_bench: async () => (await import('./bpf_bench.ts')).bpfBench,
   trace: async () => (await import('./trace.ts')).trace,
 };
 

@@ -60,18 +60,36 @@ export interface BpfMachineSizes {
   readonly liveMax: number;
   /** Bytes of user text that bystanders execute; 0: none. */
   readonly userTextBytes: number;
+  /** bpf_jit_limit, if it is not the kernel's. */
   readonly jitLimitPages?: number;
+  /** CPUs that execute user text; those that don't load, if absent. */
+  readonly textCpus?: readonly number[];
+  /** Code of the largest program, if it is not from the published sizes. */
+  readonly programBytesMax?: number;
+  /** Areas of vmalloc that may exist at once, instead of what loaders need. */
+  readonly areas?: number;
 }
+
+/** The largest program of the published sizes, with its table of frames and page tables. */
+const PUBLISHED_ROOM_BYTES = 24 * 1024;
 
 /** Packs, their fillers, programs with pages of their own, buffers and tables, per node. */
 function pagesBytes({ machine }: WorkloadContext, sizes: BpfMachineSizes): number {
-  const perProgram = 24 * 1024;
-  const packs = 3 * 2 * MIB * machine.nodeCount;
-  return packs + sizes.loaders * (sizes.liveMax * perProgram + 256 * 1024) + 4 * MIB;
+  const { programBytesMax = 0 } = sizes;
+  const perProgram = Math.max(PUBLISHED_ROOM_BYTES, 8 * 1024 + programBytesMax);
+  const packBytes = 2 * MIB * machine.nodeCount;
+  // Programs that fill packs leave the ends of them unused: as much again.
+  const packs = packBytes * (3 + Math.ceil((2 * sizes.liveMax * programBytesMax) / packBytes));
+  const buffers = sizes.loaders * (256 * 1024 + 2 * programBytesMax);
+  return packs + sizes.loaders * sizes.liveMax * perProgram + buffers + 4 * MIB;
+}
+
+function areasOf({ areas, loaders }: BpfMachineSizes): number {
+  return areas ?? loaders * AREAS_PER_LOADER;
 }
 
 export function bpfMachineBytes(context: WorkloadContext, sizes: BpfMachineSizes): number {
-  const areas = sizes.loaders * AREAS_PER_LOADER;
+  const areas = areasOf(sizes);
   const cpus = context.placement.cpus.length;
   const tables = cpus * 5 * 4096 + (sizes.userTextBytes / 2 ** 21 + 1) * cpus * 4096;
   const text = Math.ceil(sizes.userTextBytes / 4096) * 4096;
@@ -101,7 +119,7 @@ export function bootBpfMachine(
     smp: kernel.smp!,
     replicatedText: kernel.text?.options.text === 'replicated',
     text: kernel.text,
-    areas: sizes.loaders * AREAS_PER_LOADER,
+    areas: areasOf(sizes),
     preparedPack: true,
   });
   const kernelText = kernel.text?.code ?? null;
@@ -128,7 +146,7 @@ function bootUserText(
   );
   const node = machine.nodeOfCpu[placement.cpus[0]!]!;
   const output = placeCode(boot, 'user text', node, layout);
-  for (const cpu of placement.cpus.slice(sizes.loaders)) {
+  for (const cpu of sizes.textCpus ?? placement.cpus.slice(sizes.loaders)) {
     const table = { root: userRoots[cpu]!, granule: GRANULE_4K, startLevel: 0, inputBits: 48 };
     mapRange(boot, table, {
       input: USER_TEXT,

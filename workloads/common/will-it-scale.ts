@@ -141,12 +141,15 @@ export class Sampler {
   readonly #plan: SamplePlan;
   readonly #slot: Address;
   readonly #counts: Address;
+  /** Index of the phase of the warm-up; measurement and the rest follow. */
+  readonly #firstPhase: number;
   readonly #deadlines: number[] = [];
   #iterations = 0;
   #sample = 0;
 
-  constructor(plan: SamplePlan, image: ResultImage, task: number) {
+  constructor(plan: SamplePlan, image: ResultImage, task: number, firstPhase = 0) {
     this.#plan = plan;
+    this.#firstPhase = firstPhase;
     this.#slot = toLinear(image.slots[task]!);
     this.#counts = toLinear(image.counts[task]!);
   }
@@ -160,7 +163,7 @@ export class Sampler {
     for (let end = 1; end <= warmup + samples; end++) {
       this.#deadlines.push(cpu.deadline(end * samplePs));
     }
-    cpu.phase(warmup === 0 ? 1 : 0);
+    cpu.phase(this.#firstPhase + (warmup === 0 ? 1 : 0));
   }
 
   get isOver(): boolean {
@@ -177,8 +180,8 @@ export class Sampler {
       const at = this.#counts.lo + this.#sample * 4;
       while (!cpu.store32(this.#counts.hi, at, this.#iterations, Order.Relaxed)) yield;
       this.#sample++;
-      if (this.#sample === this.#plan.warmup) cpu.phase(1);
-      if (this.isOver) cpu.phase(2);
+      if (this.#sample === this.#plan.warmup) cpu.phase(this.#firstPhase + 1);
+      if (this.isOver) cpu.phase(this.#firstPhase + 2);
     }
   }
 

@@ -14,13 +14,15 @@ import { Order } from '../../cpu/operations.ts';
 import type { BootMemory } from '../../memory/boot.ts';
 import { type Address, addBytes, LINEAR_MAP_HI, toLinear } from '../../memory/physical-address.ts';
 import { Counter, Metric } from '../../metrics/definition.ts';
+import { S1_KERNEL_DATA_HI, S1_KERNEL_DATA_LO } from '../../translation/stage1-descriptors.ts';
 import { EINVAL, EPERM } from '../base/errno.ts';
-import { PAGE_BYTES } from '../base/struct-page.ts';
+import { MAX_ORDER, PAGE_BYTES, PAGE_SHIFT } from '../base/struct-page.ts';
 import { MigrateType } from '../base/zone.ts';
 import type { ExecutableMemory } from '../execmem/executable-memory.ts';
 import { writeWords } from '../execmem/executable-memory.ts';
 import type { ExecmemParts } from '../execmem/parts.ts';
 import { copyFrom, type PokeSource } from '../patching/text-poke.ts';
+import { VmallocRange } from '../vmalloc/image.ts';
 
 /** sizeof(struct bpf_binary_header), and the room at the end for traps. */
 const HEADER_BYTES = 64;
@@ -122,19 +124,42 @@ export class BpfJit {
 
   /** The JIT writes to a buffer of its own (kvmalloc); the copy goes through a poke. */
   *#installFromBuffer(cpu: Cpu, text: Address, bytes: number, code: PokeSource): Program {
-    const { pages } = this.#parts;
     const order = 32 - Math.clz32(Math.ceil(bytes / PAGE_BYTES) - 1);
-    yield* pages.allocate(cpu, cpu.node, order, MigrateType.Unmovable);
+    yield* this.#takeBuffer(cpu, bytes, order);
     if (cpu.ret < 0) return;
-    const frame = { hi: cpu.hi, lo: cpu.lo };
-    const buffer = frame.hi | LINEAR_MAP_HI;
+    const buffer = { hi: cpu.hi, lo: cpu.lo };
     cpu.begin(Metric.BpfLoadJit);
-    yield* writeWords(cpu, buffer, frame.lo, bytes, code);
+    yield* writeWords(cpu, buffer.hi, buffer.lo, bytes, code);
     cpu.end(Metric.BpfLoadJit);
-    yield this.#memory.install(cpu, text.hi, text.lo, bytes, copyFrom(buffer, frame.lo));
+    yield this.#memory.install(cpu, text.hi, text.lo, bytes, copyFrom(buffer.hi, buffer.lo));
     const { ret } = cpu;
-    yield* pages.free(cpu, frame.hi, frame.lo, order);
+    yield* this.#giveBuffer(cpu, buffer, order);
     cpu.ret = ret;
+  }
+
+  /** kvmalloc: (hi, lo) = pages in a row, or an area of vmalloc beyond the largest order. */
+  *#takeBuffer(cpu: Cpu, bytes: number, order: number): Program {
+    const { pages, vmalloc } = this.#parts;
+    if (order <= MAX_ORDER) {
+      yield* pages.allocate(cpu, cpu.node, order, MigrateType.Unmovable);
+      cpu.hi |= LINEAR_MAP_HI;
+      return;
+    }
+    yield* vmalloc.allocate(cpu, {
+      range: VmallocRange.Vmalloc,
+      bytes: Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES,
+      alignShift: PAGE_SHIFT,
+      node: cpu.node,
+      attributesHi: S1_KERNEL_DATA_HI,
+      attributesLo: S1_KERNEL_DATA_LO,
+    });
+  }
+
+  /** kvfree. */
+  *#giveBuffer(cpu: Cpu, { hi, lo }: Address, order: number): Program {
+    const { pages, vmalloc } = this.#parts;
+    if (order <= MAX_ORDER) yield* pages.free(cpu, hi & 0xffff, lo, order);
+    else yield* vmalloc.free(cpu, hi, lo);
   }
 
   /** The caller has waited for everybody who could still run it (RCU). */

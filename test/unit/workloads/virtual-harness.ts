@@ -27,6 +27,7 @@ export interface VirtualRun {
   readonly outcome: SeedOutcome;
   readonly context: WorkloadContext;
   readonly report: string;
+  readonly image: unknown;
 }
 
 const DEBUG = { witness: true, shuffle: 0, translations: true, repeats: true };
@@ -73,5 +74,6 @@ export function runVirtually(workload: Workload, words: string, machineName?: st
   const memory = new PhysicalMemory(booted.memory);
   const facts = factsOf(outcome, warmUp, machine.cpuCount, memory);
   const lines = workload.report?.(facts, booted.image, context) ?? [];
-  return { facts, outcome, context, report: lines.map((line) => line.text).join('\n') };
+  const report = lines.map((line) => line.text).join('\n');
+  return { facts, outcome, context, image: booted.image, report };
 }
