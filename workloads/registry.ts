@@ -29,6 +29,7 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   mmap1: async () => (await import('./mmap1.ts')).mmap1,
   bpf_load_storm: async () => (await import('./bpf_load_storm.ts')).bpfLoadStorm,
   bpf_bench: async () => (await import('./bpf_bench.ts')).bpfBench,
+  sockex_directmap: async () => (await import('./sockex_directmap.ts')).sockexDirectmap,
   trace: async () => (await import('./trace.ts')).trace,
 };
 

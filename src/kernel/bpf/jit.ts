@@ -24,8 +24,8 @@ import type { ExecmemParts } from '../execmem/parts.ts';
 import { copyFrom, type PokeSource } from '../patching/text-poke.ts';
 import { VmallocRange } from '../vmalloc/image.ts';
 
-/** sizeof(struct bpf_binary_header), and the room at the end for traps. */
-const HEADER_BYTES = 64;
+/** sizeof(struct bpf_binary_header): a u32, the image behind it is aligned to 8 bytes. */
+const HEADER_BYTES = 8;
 
 /** Plain data. */
 export interface BpfJitImage {

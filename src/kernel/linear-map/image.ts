@@ -94,21 +94,30 @@ export function splitAtBoot(
 }
 
 function splitBlocksAt(boot: BootMemory, map: KernelMap, node: number, at: Address): void {
-  for (let level = 1; level < 3; level++) {
-    const entry = descriptorAt(boot, map.table, at, level, node);
-    const lo = boot.read32(entry, 0);
-    const hi = boot.read32(entry, 4);
-    if (!isValid(lo) || isTable(lo, level)) continue;
-    const table = boot.allocate(node, PAGE_BYTES, PAGE_BYTES);
-    const shift = LEAF_SHIFT[level]!;
-    const output = { hi: outputHi(hi, shift), lo: outputLo(lo, shift) };
-    for (let index = 0; index < ENTRIES; index++) {
-      const to = addBytes(output, index * 2 ** LEAF_SHIFT[level + 1]!);
-      const leafLo = leafDescriptorLo(to.lo, leafAttributesLo(lo), level + 1);
-      boot.write64(table, index * 8, leafDescriptorHi(to.hi, leafAttributesHi(hi)), leafLo);
-    }
-    boot.write64(entry, 0, tableDescriptorHi(table.hi), tableDescriptorLo(table.lo));
+  for (let level = 1; level < 3; level++) splitLeafAtBoot(boot, map, node, at, level);
+}
+
+/** Splits the leaf of a level at a linear-map address before time 0, if there is one. */
+export function splitLeafAtBoot(
+  boot: BootMemory,
+  map: KernelMap,
+  node: number,
+  at: Address,
+  level: number,
+): void {
+  const entry = descriptorAt(boot, map.table, at, level, node);
+  const lo = boot.read32(entry, 0);
+  const hi = boot.read32(entry, 4);
+  if (!isValid(lo) || isTable(lo, level)) return;
+  const table = boot.allocate(node, PAGE_BYTES, PAGE_BYTES);
+  const shift = LEAF_SHIFT[level]!;
+  const output = { hi: outputHi(hi, shift), lo: outputLo(lo, shift) };
+  for (let index = 0; index < ENTRIES; index++) {
+    const to = addBytes(output, index * 2 ** LEAF_SHIFT[level + 1]!);
+    const leafLo = leafDescriptorLo(to.lo, leafAttributesLo(lo), level + 1);
+    boot.write64(table, index * 8, leafDescriptorHi(to.hi, leafAttributesHi(hi)), leafLo);
   }
+  boot.write64(entry, 0, tableDescriptorHi(table.hi), tableDescriptorLo(table.lo));
 }
 
 /** Nobody writes to a stretch of memory through the linear map: its leaves are pages, read-only. */

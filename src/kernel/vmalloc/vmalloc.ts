@@ -61,6 +61,11 @@ export interface VmallocRequest {
   readonly guard?: boolean;
   /** VM_FLUSH_RESET_PERMS: free resets the linear alias first. */
   readonly resetPermissions?: boolean;
+  /**
+   * Where single frames come from instead of the page allocator: as its allocate. Such an area is
+   * never freed.
+   */
+  takeFrame?(cpu: Cpu): Program;
 }
 
 export interface VmallocParts {
@@ -106,7 +111,7 @@ export class Vmalloc {
     const start = { hi: cpu.hi, lo: cpu.lo };
     const frames = huge ? pages / PAGES_PER_PMD : pages;
     yield* this.#describe(cpu, area, frames, request, huge);
-    if (cpu.ret === 0) yield* this.#takeFrames(cpu, area, frames, request.node, huge);
+    if (cpu.ret === 0) yield* this.#takeFrames(cpu, area, frames, request, huge);
     if (cpu.ret === 0) yield* this.#map(cpu, area, start, frames, request, huge);
     if (cpu.ret < 0) {
       yield* this.#undo(cpu, area);
@@ -160,13 +165,20 @@ export class Vmalloc {
   }
 
   /** vm_area_alloc_pages. Count says how many there are, also when memory runs out half-way. */
-  *#takeFrames(cpu: Cpu, area: Address, frames: number, node: number, huge: boolean): Program {
+  *#takeFrames(
+    cpu: Cpu,
+    area: Address,
+    frames: number,
+    request: VmallocRequest,
+    huge: boolean,
+  ): Program {
     while (!cpu.load64(area.hi, area.lo + VmapField.Pages, Order.Relaxed)) yield;
     const array = { hi: cpu.hi, lo: cpu.lo };
     const order = huge ? HUGE_ORDER : 0;
     let taken = 0;
     for (; taken < frames; taken++) {
-      yield* this.#parts.pages.allocate(cpu, node, order, MigrateType.Unmovable);
+      if (request.takeFrame !== undefined) yield* request.takeFrame(cpu);
+      else yield* this.#parts.pages.allocate(cpu, request.node, order, MigrateType.Unmovable);
       if (cpu.ret < 0) break;
       const { hi, lo } = cpu;
       while (!cpu.store64(array.hi, (array.lo + taken * 8) | 0, hi, lo, Order.Relaxed)) yield;
