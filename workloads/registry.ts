@@ -30,6 +30,7 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   bpf_load_storm: async () => (await import('./bpf_load_storm.ts')).bpfLoadStorm,
   bpf_bench: async () => (await import('./bpf_bench.ts')).bpfBench,
   sockex_directmap: async () => (await import('./sockex_directmap.ts')).sockexDirectmap,
+  test_vmalloc: async () => (await import('./test_vmalloc.ts')).testVmalloc,
   trace: async () => (await import('./trace.ts')).trace,
 };
 

@@ -1,8 +1,8 @@
 /**
  * Direct map fragmentation by BPF programs: instances of samples/bpf/sockex1, each of which changes
  * the permissions of three pages, loaded step by step, with DirectMap4k, 2M and 1G of /proc/meminfo
- * after each step (S. Liu, execmem_alloc cover letter, 2022-11). With module_alloc every program has
- * a page of its own, whose linear alias becomes read-only: leaves around it are split and never
+ * after each step (S. Liu, execmem_alloc cover letter, 2022-11). With module_alloc every program
+ * has a page of its own, whose linear alias becomes read-only: leaves around it are split and never
  * joined again. Where programs share packs nothing changes.
  *
  * Pages of module_alloc come from an aged buddy (common/aged-memory.ts) in memory without contents:
@@ -26,7 +26,7 @@ import type { ExecutableMemory } from '../src/kernel/execmem/executable-memory.t
 import { makeModuleAlloc, pagesOf } from '../src/kernel/execmem/module-alloc.ts';
 import { resolveExecmemOptions } from '../src/kernel/execmem/options.ts';
 import type { ExecmemParts } from '../src/kernel/execmem/parts.ts';
-import { VmallocRange } from '../src/kernel/vmalloc/image.ts';
+import { allocateInReach } from '../src/kernel/vmalloc/in-reach.ts';
 import { Cost } from '../src/machine/costs.ts';
 import type { BootMemory } from '../src/memory/boot.ts';
 import { type Address, paHiOf, paLoOf, toLinear } from '../src/memory/physical-address.ts';
@@ -169,8 +169,7 @@ function makeAgedModuleAlloc(parts: ExecmemParts, image: SockexImage): Executabl
   return {
     ...makeModuleAlloc(parts),
     *allocate(cpu, bytes) {
-      yield* parts.vmalloc.allocate(cpu, {
-        range: VmallocRange.Modules,
+      yield* allocateInReach(cpu, parts.vmalloc, parts.image.reach.ranges, {
         bytes: pagesOf(bytes) * PAGE_BYTES,
         alignShift: PAGE_SHIFT,
         node,

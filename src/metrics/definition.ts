@@ -83,6 +83,7 @@ const metrics = {
   GuestSwitch: ['guest.switch', 'one exit of a guest to the host kernel, and its return'],
   TextVerify: ['text.verify', 'comparing the copies of kernel text'],
   DbTransaction: ['db.transaction', 'one transaction: data, system calls, kernel text'],
+  VmallocTest: ['vmalloc.test', 'one repetition of a case of test_vmalloc'],
 } as const;
 
 const counters = {

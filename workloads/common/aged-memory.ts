@@ -5,9 +5,9 @@
  *
  * Fitted to the published lines, the first step and the last: a block has eight free pages (183
  * blocks split by 1536 pages, 765 by 6144), three eighths of the blocks of a gigabyte have any, and
- * one gigabyte is used after the other, those with small leaves first (no 1 GiB leaf is split by the
- * first 512 instances, two by 1024, three by 2048). The seed draws which blocks have free pages, where
- * in them these are, and their order within a gigabyte.
+ * one gigabyte is used after the other, those with small leaves first (no 1 GiB leaf is split by
+ * the first 512 instances, two by 1024, three by 2048). The seed draws which blocks have free
+ * pages, where in them these are, and their order within a gigabyte.
  */
 
 import { assert } from '../../src/base/assert.ts';

@@ -130,8 +130,8 @@ export function benchReport(
   if (programs !== PUBLISHED.programs || samplePs !== PS_PER_S) {
     lines.push(
       `scaled: ${programs} programs (${PUBLISHED.programs}), ${warmup} + ${samples} samples of ` +
-        `${formatPs(samplePs)} (${PUBLISHED.warmup} + ${PUBLISHED.seconds} of 1 s); rates are per ` +
-        'emulated second',
+        `${formatPs(samplePs)} (${PUBLISHED.warmup} + ${PUBLISHED.seconds} of 1 s); rates are ` +
+        'per emulated second',
     );
   }
   return lines.map((line) => ({ text: line }));
@@ -146,13 +146,13 @@ function loadLines({ latency, counters }: RunFacts, loadPhase: number): string[]
 }
 
 /**
- * Counters are of the whole run: while programs are loaded nothing is fetched, so all the fetches
- * belong to the time after that.
+ * Counters are of the whole run: while programs are loaded and unloaded next to nothing is fetched,
+ * so the fetches belong to the two phases between.
  */
 function itlbLine({ counters, phases }: RunFacts, loadPhase: number): string {
-  const after = phases.slice(loadPhase + 1).filter((phase) => phase !== null);
-  const startNs = Math.min(...after.map(({ startNs: start }) => start));
-  const endNs = Math.max(...after.map(({ endNs: end }) => end));
+  const hits = phases.slice(loadPhase + 1, loadPhase + 3).filter((phase) => phase !== null);
+  const startNs = Math.min(...hits.map(({ startNs: start }) => start));
+  const endNs = Math.max(...hits.map(({ endNs: end }) => end));
   const perMs = (name: string): string =>
     (((counters[name] ?? 0) / (endNs - startNs)) * 1e6).toFixed(0);
   return (

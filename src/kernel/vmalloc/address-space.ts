@@ -203,8 +203,9 @@ function* writeArea(cpu: Cpu, { hi, lo }: Address, start: Address, pages: number
 }
 
 /** Pages from the address to the next multiple of 2^alignShift. */
-function padding({ lo }: Address, alignShift: number): number {
+/** Pages up to the next multiple of 2^alignShift; the kernel half begins at one of any. */
+function padding({ hi, lo }: Address, alignShift: number): number {
   const alignment = 2 ** alignShift;
-  const rest = (lo >>> 0) % alignment;
+  const rest = ((hi & 0xffff) * 0x1_0000_0000 + (lo >>> 0)) % alignment;
   return rest === 0 ? 0 : (alignment - rest) / PAGE_BYTES;
 }
