@@ -31,6 +31,9 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   bpf_bench: async () => (await import('./bpf_bench.ts')).bpfBench,
   sockex_directmap: async () => (await import('./sockex_directmap.ts')).sockexDirectmap,
   test_vmalloc: async () => (await import('./test_vmalloc.ts')).testVmalloc,
+  text_fetch: async () => (await import('./text_fetch.ts')).textFetch,
+  text_patch_storm: async () => (await import('./text_patch_storm.ts')).textPatchStorm,
+  db_like: async () => (await import('./db_like.ts')).dbLike,
   trace: async () => (await import('./trace.ts')).trace,
 };
 

@@ -135,6 +135,8 @@ export interface Workload {
   readonly streams: readonly string[];
   /** Machine the workload runs on unless told (a bundled name). */
   readonly defaultMachine: string;
+  /** How a number of CPUs is laid out unless told; packed if absent. */
+  readonly defaultPlacement?: 'packed' | 'spread';
   /** CPUs used unless told (helpers included), given the machine and the parameters. */
   defaultCpus(machine: Machine, parameters: Parameters): number;
   /** CPUs needed beside the first-class ones (VMM main thread, userfaultfd handlers), of `cpus`. */

@@ -3,7 +3,7 @@
 import type { Parameter } from '../base/parameters.ts';
 import { formatBytes, formatPs } from '../base/units.ts';
 import { kernelTables } from '../run/kernel-options.ts';
-import { PLACEMENT_PARAMETERS } from '../run/placement.ts';
+import { placementParameters } from '../run/placement.ts';
 import { loadReference, referenceOf } from '../run/workload-source.ts';
 
 interface Group {
@@ -15,7 +15,7 @@ export async function parameterGroups(word: string): Promise<Group[]> {
   const workload = await loadReference(await referenceOf(word));
   const groups: Group[] = [
     { title: `parameters of ${workload.name}`, parameters: workload.parameters },
-    { title: 'placement', parameters: PLACEMENT_PARAMETERS },
+    { title: 'placement', parameters: placementParameters(workload) },
   ];
   const kernel = kernelTables(workload);
   if (kernel.length > 0) groups.push({ title: 'kernel under test', parameters: kernel });

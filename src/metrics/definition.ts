@@ -82,6 +82,8 @@ const metrics = {
   TraceFetch: ['trace.fetch', 'one instruction of a trace, all its lines'],
   GuestSwitch: ['guest.switch', 'one exit of a guest to the host kernel, and its return'],
   TextVerify: ['text.verify', 'comparing the copies of kernel text'],
+  TextCall: ['text.call', 'one system call: the way in, kernel text, the way out'],
+  TextAlternatives: ['text.alternatives', 'replacing one range of kernel text in every copy'],
   DbTransaction: ['db.transaction', 'one transaction: data, system calls, kernel text'],
   VmallocTest: ['vmalloc.test', 'one repetition of a case of test_vmalloc'],
 } as const;

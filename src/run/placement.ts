@@ -29,6 +29,17 @@ export const PLACEMENT_PARAMETERS: readonly Parameter[] = [
   },
 ];
 
+/** The same with the layout that a workload starts from. */
+export function placementParameters(workload: {
+  readonly defaultPlacement?: 'packed' | 'spread' | undefined;
+}): readonly Parameter[] {
+  return PLACEMENT_PARAMETERS.map((parameter) =>
+    parameter.name === 'placement'
+      ? { ...parameter, default: workload.defaultPlacement ?? parameter.default }
+      : parameter,
+  );
+}
+
 /** CPUs of the machine in the order in which a count takes them. */
 export function cpuOrder(machine: Machine, layout: 'packed' | 'spread'): number[] {
   const byNode: number[][] = Array.from({ length: machine.nodeCount }, () => []);

@@ -10,8 +10,8 @@ import {
   chooseCpus,
   isCpulist,
   listedCpus,
-  PLACEMENT_PARAMETERS,
   placementMap,
+  placementParameters,
   resolvePlacement,
 } from './placement.ts';
 import type { ResolvedWorkload, RunRequest } from './run-spec.ts';
@@ -25,7 +25,7 @@ export function resolveOn(
   const assignments = request.assignments.map(parseAssignment);
   const kernel = resolveKernelOptions(workload, machine, assignments, request.like, [
     ...workload.parameters,
-    ...PLACEMENT_PARAMETERS,
+    ...placementParameters(workload),
   ]);
   return {
     workload,

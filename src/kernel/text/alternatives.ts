@@ -14,7 +14,7 @@ import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Fence, Order, Scope, Tlbi } from '../../cpu/operations.ts';
 import type { Machine } from '../../machine/machine.ts';
 import { type Address, addBytes, toLinear } from '../../memory/physical-address.ts';
-import { Counter } from '../../metrics/definition.ts';
+import { Counter, Metric } from '../../metrics/definition.ts';
 import type { PokeSource } from '../patching/text-poke.ts';
 import { hasHostStage2, type TextCopy } from './image.ts';
 import type { TextPatchParts } from './patch.ts';
@@ -55,6 +55,7 @@ export function* applyAlternatives(
 ): Program {
   const { machine, image, poke } = parts;
   const [original, ...others] = image.copies;
+  cpu.begin(Metric.TextAlternatives);
   if (image.options.protectCopies || hasHostStage2(image)) {
     const copies = hasHostStage2(image) ? [original!] : image.copies;
     for (const copy of copies) {
@@ -76,6 +77,7 @@ export function* applyAlternatives(
     }
   }
   yield* invalidateAll(cpu, machine);
+  cpu.end(Metric.TextAlternatives);
   cpu.count(Counter.TextPatches, bytes / 4);
 }
 

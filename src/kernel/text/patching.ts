@@ -9,7 +9,7 @@
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import type { Machine } from '../../machine/machine.ts';
 import type { BootMemory } from '../../memory/boot.ts';
-import { addBytes, LINEAR_MAP_HI } from '../../memory/physical-address.ts';
+import { type Address, addBytes, LINEAR_MAP_HI } from '../../memory/physical-address.ts';
 import type { Lock } from '../../sync/lock.ts';
 import type { KernelMap } from '../../translation/boot-tables.ts';
 import { PAGE_END } from '../base/kernel-layout.ts';
@@ -19,6 +19,11 @@ import {
   type FrameOf,
   makeFixmapPoke,
 } from '../patching/fixmap-poke.ts';
+import {
+  bootPokingMm,
+  makeTemporaryMmPoke,
+  type PokingMmImage,
+} from '../patching/temporary-mm-poke.ts';
 import type { TextPoke } from '../patching/text-poke.ts';
 import type { SmpImage } from '../smp/call-function.ts';
 import { type KernelSmp, openKernelSmp } from '../smp/functions.ts';
@@ -29,7 +34,16 @@ import type { TextPatchParts } from './patch.ts';
 /** Plain data. */
 export interface TextPatchingImage {
   readonly text: KernelTextImage;
-  readonly fixmap: FixmapImage;
+  /** arm64: the window of all CPUs; x86: poking_mm. */
+  readonly fixmap: FixmapImage | null;
+  readonly poking: PokingMmImage | null;
+  readonly smp: SmpImage;
+}
+
+export interface TextPatchingBoot {
+  readonly map: KernelMap;
+  readonly userRoots: readonly Address[];
+  readonly text: KernelTextImage;
   readonly smp: SmpImage;
 }
 
@@ -41,26 +55,33 @@ export interface TextPatching {
 
 export function bootTextPatching(
   boot: BootMemory,
-  map: KernelMap,
-  text: KernelTextImage,
-  smp: SmpImage,
+  { map, userRoots, text, smp }: TextPatchingBoot,
   patchLock: Lock,
 ): TextPatchingImage {
   const node = boot.nearestNodeWithMemory(0);
-  return { text, smp, fixmap: bootFixmap(boot, map, node, patchLock) };
+  const isX86 = boot.machine.architecture === 'x86';
+  return {
+    text,
+    smp,
+    fixmap: isX86 ? null : bootFixmap(boot, map, node, patchLock),
+    poking: isX86 ? bootPokingMm(boot, node, patchLock, userRoots) : null,
+  };
 }
 
 /** `stream`: of the CPU, for EL2's text. */
 export function openTextPatching(
   cpu: Cpu,
   machine: Machine,
-  { text, fixmap, smp }: TextPatchingImage,
+  { text, fixmap, poking, smp }: TextPatchingImage,
   patchLock: Lock,
   stream: number,
 ): TextPatching {
   const own = openKernelSmp(cpu, machine, smp);
   const hyp = new Hyp(cpu, machine, text, stream);
-  const window = makeFixmapPoke(fixmap, patchLock, own.flushKernelRange, frameOf(text));
+  const window =
+    fixmap === null
+      ? makeTemporaryMmPoke(poking!, patchLock, frameOf(text))
+      : makeFixmapPoke(fixmap, patchLock, own.flushKernelRange, frameOf(text));
   const traps = hasHostStage2(text);
   const poke: TextPoke = {
     write: (at, hi, lo, bytes, source) =>

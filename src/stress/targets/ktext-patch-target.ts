@@ -63,7 +63,11 @@ export function ktextPatchTarget(
     boot(memory, size) {
       const { map, smp } = bootSmallKernel(memory, size.cpus);
       const text = bootSmallText(memory, map, { text: 'replicated' });
-      const patching = bootTextPatching(memory, map, text, smp, makeQueuedSpinlock());
+      const patching = bootTextPatching(
+        memory,
+        { map, userRoots: [], text, smp },
+        makeQueuedSpinlock(),
+      );
       finishKernelText(memory, text);
       return { addresses: {}, numbers: {}, kernel: kernelRoots(map), parts: { patching } };
     },

@@ -59,7 +59,7 @@ export function runTextTest(test: TextTest): KernelOutcome<TextImage> {
     streams: ['text', 'hyp'],
     parameters: { textSize: 131072, hotText: 65536, rodataSize: 65536, ...test.parameters },
     boot: (boot, { map, smp, text, userRoots }) => ({
-      patching: bootTextPatching(boot, map, text!, smp!, lock),
+      patching: bootTextPatching(boot, { map, userRoots, text: text!, smp: smp! }, lock),
       userRoots,
       secondaryData: bootSecondaryData(boot, 0),
       flags: toLinear(boot.allocate(0, 64)),
