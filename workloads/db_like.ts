@@ -1,8 +1,8 @@
 /**
  * Something like a database server: transactions that read a table at random and make system calls,
  * which execute kernel text and touch kernel data. The workload behind the published +6 to +17 % of
- * kernel text replication is not named (RFC 00/17, 2023-05-30: "database-centric like workloads"), nor
- * is its machine, so shares and placement are assumed here; the report says so.
+ * kernel text replication is not named (RFC 00/17, 2023-05-30: "database-centric like workloads"),
+ * nor is its machine, so shares and placement are assumed here; the report says so.
  *
  * `data`: where the table is. local is the "userspace awareness of NUMA" of the same mail: each CPU
  * reads rows of its own node; interleave: rows of all nodes; first: all rows on the first node.

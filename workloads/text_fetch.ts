@@ -13,6 +13,7 @@ import { LINE_BYTES } from '../src/base/units.ts';
 import type { Cpu, Program } from '../src/cpu/cpu.ts';
 import { Condition, Order } from '../src/cpu/operations.ts';
 import { CodePath, DEPTH_MAX } from '../src/kernel/code/execute.ts';
+import { cpuReturn } from '../src/kernel/text/cpu-return.ts';
 import { copiedBytes } from '../src/kernel/text/image.ts';
 import { verifyCopies } from '../src/kernel/text/patch.ts';
 import { Cost } from '../src/machine/costs.ts';
@@ -107,7 +108,10 @@ function* participant(cpu: Cpu, image: FetchImage, context: WorkloadContext): Pr
   yield* own.meet();
   yield* own.warm();
   for (let pass = 0; pass < warmUp + passes; pass++) {
-    if (pass === warmUp) cpu.phase(PHASE_FETCH);
+    if (pass === warmUp) {
+      if (flagOf(parameters, 'resume')) yield own.systemCall(cpuReturn(cpu, own.text));
+      cpu.phase(PHASE_FETCH);
+    }
     const task = image.tasks[(role + pass) % image.tasks.length]!;
     const run = own.run(blocks, path);
     const body = migrates ? migrated(cpu, task, path, pass, run) : run;
@@ -180,6 +184,12 @@ export const textFetch: Workload = {
       kind: 'flag',
       default: 'off',
       description: 'each pass goes on with the task that another CPU ran before',
+    },
+    {
+      name: 'resume',
+      kind: 'flag',
+      default: 'off',
+      description: 'every CPU returns from suspend before its first measured pass',
     },
     {
       name: 'verify',

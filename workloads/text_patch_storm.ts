@@ -2,7 +2,8 @@
  * A storm of patches to kernel text while everybody executes it: tracing of `sites` functions
  * switched on and off (ftrace_modify_all_code: ftrace_make_call and ftrace_make_nop, each through
  * aarch64_insn_patch_text_nosync, one round of IPIs at the end), and ranges replaced as at boot
- * (__apply_alternatives). Every copy has to be written, so what copies gain in fetches they pay here.
+ * (__apply_alternatives). Every copy has to be written, so what copies gain in fetches they pay
+ * here.
  *
  * One CPU patches, on the node of choice; all others execute text. Copies are compared at the end
  * where they were written.
@@ -74,7 +75,8 @@ function boot(memory: BootMemory, context: WorkloadContext, kernel: BootedKernel
   const patcher = placement.cpus.findIndex((cpu) => machine.nodeOfCpu[cpu] === node);
   if (patcher < 0) {
     throw new UserError(
-      `patchNode: no CPU of the run is on node ${node}; its nodes are ${nodesOf(context).join(', ')}`,
+      `patchNode: no CPU of the run is on node ${node}; ` +
+        `its nodes are ${nodesOf(context).join(', ')}`,
     );
   }
   const first = machine.nodeOfCpu[placement.cpus[0]!]!;

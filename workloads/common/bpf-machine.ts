@@ -24,8 +24,11 @@ import { resolveExecmemOptions } from '../../src/kernel/execmem/options.ts';
 import { type ExecmemParts, openExecmemParts } from '../../src/kernel/execmem/parts.ts';
 import { runText } from '../../src/kernel/text/entry.ts';
 import { fetchHitPs } from '../../src/kernel/text/fetch.ts';
+import type { KernelTextImage } from '../../src/kernel/text/image.ts';
+import { makeSetRootEntry } from '../../src/kernel/text/propagate.ts';
 import type { BootMemory } from '../../src/memory/boot.ts';
 import { type Address, toLinear } from '../../src/memory/physical-address.ts';
+import { makeQueuedSpinlock } from '../../src/sync/qspinlock.ts';
 import { mapRange } from '../../src/translation/boot-tables.ts';
 import { GRANULE_4K } from '../../src/translation/granule.ts';
 import { S1_USER_TEXT_HI, S1_USER_TEXT_LO } from '../../src/translation/stage1-descriptors.ts';
@@ -45,6 +48,8 @@ export interface BpfMachineImage {
   readonly userText: CodeImage | null;
   /** What system calls execute, where the run has a kernel text. */
   readonly kernelText: CodeImage | null;
+  /** Where nodes have roots of their own: what new top-level entries are written to. */
+  readonly roots: KernelTextImage | null;
   /** What a private hit of a fetch takes at most. */
   readonly hitPs: number;
   /** 1: every loader has finished. On a line of its own, a linear-map address. */
@@ -124,7 +129,8 @@ export function bootBpfMachine(
   });
   const kernelText = kernel.text?.code ?? null;
   const hitPs = fetchHitPs(machine);
-  return { execmem, jit, rcu, userText, kernelText, hitPs, stop, finished, start };
+  const roots = kernel.text !== null && kernel.text.copies.length > 1 ? kernel.text : null;
+  return { execmem, jit, rcu, userText, kernelText, roots, hitPs, stop, finished, start };
 }
 
 /** One copy of the program's text per run, in pages of 4K, mapped by every bystander. */
@@ -172,7 +178,9 @@ export function openBpfMachine(
   { machine }: WorkloadContext,
   image: BpfMachineImage,
 ): BpfMachine {
-  const parts = openExecmemParts(cpu, machine, image.execmem);
+  const { roots } = image;
+  const setRootEntry = roots === null ? undefined : makeSetRootEntry(roots, makeQueuedSpinlock());
+  const parts = openExecmemParts(cpu, machine, image.execmem, setRootEntry);
   const memory = makeAllocator(parts);
   return { parts, memory, jit: new BpfJit(image.jit, parts, memory) };
 }

@@ -147,6 +147,7 @@ export class TextCpu {
 /** What the design costs in memory. */
 export function memoryLine({ options, copies, ...image }: KernelTextImage): string {
   const { text, ktext, kpti, protectCopies } = options;
+  const tables = Math.ceil(image.tableBytes / KIB) * KIB;
   const size = copiedBytes({ options, copies, ...image });
   const words = [`text=${text}${ktext ? '' : ' ktext=off'}`];
   if (kpti) words.push('kpti=on');
@@ -155,7 +156,7 @@ export function memoryLine({ options, copies, ...image }: KernelTextImage): stri
   const where = copies.length === 1 ? `one copy, on node ${nodes}` : `copies on nodes ${nodes}`;
   return (
     `${words.join(' ')}: ${formatBytes(size)} of text and rodata, ${where}; ` +
-    `copies ${formatBytes(size * (copies.length - 1))}, tables ${formatBytes(Math.ceil(image.tableBytes / KIB) * KIB)}`
+    `copies ${formatBytes(size * (copies.length - 1))}, tables ${formatBytes(tables)}`
   );
 }
 

@@ -1,8 +1,8 @@
 /**
  * Promises: with copies nodes away from the first execute text as fast as the first, which gains
  * nothing; ktext=off and hot text inside the private caches leave nothing to gain; a patch of every
- * copy takes longer with more nodes, through both funnels; tasks go on in another node's copy; every
- * option runs with all checkers on, and programs end under any interleaving.
+ * copy takes longer with more nodes, through both funnels; tasks go on in another node's copy;
+ * every option runs with all checkers on, and programs end under any interleaving.
  */
 
 import { describe, expect, it } from 'vitest';
@@ -50,7 +50,7 @@ describe('text_fetch', () => {
   });
 
   it('tasks migrate between nodes', () => {
-    const moved = fetchRun('text=replicated migrate=on verify=on passes=6');
+    const moved = fetchRun('text=replicated migrate=on verify=on resume=on passes=6');
     expect(moved.facts.counters['fetch.remote']).toBe(0);
     expect(moved.report).toContain('copies compared in');
     const stage2 = fetchRun('text=stage2-replicated migrate=on kpti=on passes=6');
