@@ -163,8 +163,8 @@ export class CpuWatch {
   log(): CpuLog {
     this.translations.close();
     this.#tables.close();
-    const { translations, breakBeforeMake } = this.translations.findings;
-    const findings = [translations, breakBeforeMake, this.dvm.findings, this.text.findings];
+    const found = Object.values(this.translations.findings);
+    const findings = [...found, this.dvm.findings, this.text.findings];
     return {
       cpu: this.#cpu,
       events: this.#events.columns(),

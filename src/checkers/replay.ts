@@ -24,6 +24,7 @@ import { TableLifetime } from './table-lifetime.ts';
 import { TimeMerge } from './time-merge.ts';
 import { UnfinishedTlbi } from './unfinished-tlbi.ts';
 import { describeViolation, type Violation } from './violation.ts';
+import { hasText, WriteXorExecute } from './write-xor-execute.ts';
 
 /** Verdict of one oracle on one run. */
 export interface Verdict {
@@ -59,6 +60,7 @@ export function judge(logs: readonly CpuLog[], facts: RunFacts): Verdict[] {
 
 function makeOracles(input: ReplayInput, facts: RunFacts): Oracle[] {
   const text = fetchesOf(input.logs) > 0 ? [new StaleText(input)] : [];
+  const protection = hasText(input.logs) ? [new WriteXorExecute()] : [];
   return [
     new UnfinishedTlbi(input),
     new Stage2Conflict(input),
@@ -70,6 +72,7 @@ function makeOracles(input: ReplayInput, facts: RunFacts): Oracle[] {
     new LockOrder(facts.symbols),
     new DirtyLog(input),
     ...text,
+    ...protection,
   ];
 }
 

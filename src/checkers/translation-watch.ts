@@ -11,7 +11,7 @@
  * what programs forget to invalidate shows in the replay of the translation log.
  */
 
-import { PERM_WRITE } from '../translation/descriptors.ts';
+import { PERM_EXEC, PERM_USER, PERM_WRITE } from '../translation/descriptors.ts';
 import { sizeMaskHi, sizeMaskLo } from '../translation/granule.ts';
 import { TlbKind } from '../translation/tlb.ts';
 import type { TlbiMatch } from '../translation/tlbi-match.ts';
@@ -27,10 +27,14 @@ export interface Clock {
 
 const NONE = -1;
 
+const W_X = PERM_WRITE | PERM_EXEC;
+const W_X_USER = W_X | PERM_USER;
+
 export class TranslationWatch {
   readonly log: TranslationLog;
-  readonly findings: Record<'translations' | 'breakBeforeMake', Findings> = {
+  readonly findings: Record<'translations' | 'breakBeforeMake' | 'writeXorExecute', Findings> = {
     translations: new Findings(),
+    writeXorExecute: new Findings(),
     breakBeforeMake: new Findings(),
   };
   tlbiCount = 0;
@@ -167,7 +171,10 @@ export class TranslationWatch {
   rowOfFill(tlb: WatchedTlb, i: number, first: boolean): number {
     if (first) this.#checkPassed(tlb, i);
     const context = tlb.context(i);
-    if (context >>> 16 === 0 && tlb.vaHi(i) < 0) return -1;
+    if (context >>> 16 === 0 && tlb.vaHi(i) < 0) {
+      this.#checkKernelMapping(tlb, i);
+      return -1;
+    }
     if (tlb.kind === TlbKind.Combined && !first && this.#isSecondCopy(tlb, i)) {
       return this.#lastFill!.rowOf[this.#lastFillEntry]!;
     }
@@ -316,6 +323,15 @@ export class TranslationWatch {
       tlb.vaLo(i),
       tlb.stage1Shift(i),
       tlb.permissions(i),
+    );
+  }
+
+  /** The kernel's own memory; of a table entry the permissions are none. */
+  #checkKernelMapping(tlb: WatchedTlb, i: number): void {
+    if (tlb.kind !== TlbKind.Combined || (tlb.permissions(i) & W_X_USER) !== W_X) return;
+    const text = 'uses kernel memory that is writable and executable in one mapping';
+    this.findings.writeXorExecute.add(
+      this.#violation(Rule.WriteXorExecute, text, Space.Virtual, tlb.vaHi(i), tlb.vaLo(i)),
     );
   }
 

@@ -17,6 +17,7 @@ export const Rule = {
   LockOrder: 'lock-order',
   DirtyLog: 'dirty-log',
   StaleText: 'stale-text',
+  WriteXorExecute: 'w^x',
 } as const;
 export type Rule = (typeof Rule)[keyof typeof Rule];
 

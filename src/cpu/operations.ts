@@ -230,5 +230,13 @@ export const EventKind = {
   TextRetracted: 31,
   /** The descriptor of the window that text is poked through. */
   PokeWindow: 32,
+  /**
+   * Memory that was made executable for good, or is no longer; its linear alias is writable, or no
+   * longer. Physical address | order.
+   */
+  TextExecutable: 33,
+  TextNotExecutable: 34,
+  AliasWritable: 35,
+  AliasProtected: 36,
 } as const;
 export type EventKind = (typeof EventKind)[keyof typeof EventKind];

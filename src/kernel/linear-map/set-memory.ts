@@ -12,7 +12,7 @@
 
 import { assert } from '../../base/assert.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { Fence, Order } from '../../cpu/operations.ts';
+import { EventKind, Fence, Order } from '../../cpu/operations.ts';
 import { type Address, addBytes, LINEAR_MAP_HI } from '../../memory/physical-address.ts';
 import { outputHi, outputLo, PTE_DBM_HI, PTE_VALID } from '../../translation/descriptors.ts';
 import { S1_PXN_HI, S1_READ_ONLY } from '../../translation/stage1-descriptors.ts';
@@ -24,6 +24,8 @@ import { type SplitParts, splitBlock } from './split.ts';
 
 /** More than any cut-off: the whole TLB is flushed. */
 const FLUSH_ALL_PAGES = 2 ** 20;
+/** Set in the high half of every kernel address beyond the linear map (PAGE_END). */
+const LINEAR_MAP_END_HI = 0x8000;
 
 /** Bits to set and clear in a leaf. */
 export interface Change {
@@ -97,6 +99,8 @@ export interface SetMemoryParts extends SplitParts {
 
 export class SetMemory {
   readonly #parts: SetMemoryParts;
+  /** Leaves that the change under way makes executable: told when it is complete. */
+  #exposed: Address[] = [];
 
   constructor(parts: SetMemoryParts) {
     this.#parts = parts;
@@ -104,6 +108,13 @@ export class SetMemory {
 
   /** set_memory_*: `pages` from a vmalloc address on. ret = 0 or -ENOMEM. */
   *change(cpu: Cpu, at: Address, pages: number, change: Change): Program {
+    this.#exposed = [];
+    yield* this.#change(cpu, at, pages, change);
+    if (cpu.ret < 0) return;
+    for (const { hi, lo } of this.#exposed) cpu.event(EventKind.TextExecutable, hi, lo);
+  }
+
+  *#change(cpu: Cpu, at: Address, pages: number, change: Change): Program {
     const { rodata, flushKernelRange, machine } = this.#parts;
     if (machine.architecture === 'x86') {
       yield* this.#changeWithAlias(cpu, at, pages, change);
@@ -147,6 +158,7 @@ export class SetMemory {
    */
   *resetAliases(cpu: Cpu, frames: readonly Address[], order: number): Program {
     const { rodata, machine, flushKernelRange } = this.#parts;
+    for (const { hi, lo } of frames) cpu.event(EventKind.TextNotExecutable, hi, lo | order);
     if (machine.architecture === 'arm64' && rodata !== 'full') {
       yield* this.#parts.unmapAliases(cpu);
       return;
@@ -223,10 +235,27 @@ export class SetMemory {
       }
       assert(cpu.ret === KernelWalk.Found, 'set_memory of what is not mapped');
       yield* changeLeaf(cpu, { hi: cpu.hi, lo: cpu.lo }, change);
+      this.#tell(cpu, at, covered, change);
       page += covered;
     }
     while (!cpu.fence(Fence.DsbIshSt)) yield;
     cpu.ret = 0;
+  }
+
+  /** For checkers; (hi, lo) = the leaf's frame. Where aliases may stay writable nothing is told. */
+  #tell(cpu: Cpu, at: Address, pages: number, change: Change): void {
+    const { machine, rodata } = this.#parts;
+    if (machine.architecture === 'arm64' && rodata !== 'full') return;
+    const { hi } = cpu;
+    const lo = cpu.lo | Math.log2(pages);
+    if ((at.hi & LINEAR_MAP_END_HI) === 0) {
+      const isWritable = (change.clearLo & S1_READ_ONLY) !== 0;
+      cpu.event(isWritable ? EventKind.AliasWritable : EventKind.AliasProtected, hi, lo);
+    } else if ((change.clearHi & S1_PXN_HI) !== 0) {
+      this.#exposed.push({ hi, lo });
+    } else if ((change.setHi & S1_PXN_HI) !== 0) {
+      cpu.event(EventKind.TextNotExecutable, hi, lo);
+    }
   }
 
   /** What may be split live: x86 always, arm64 with BBML2 without aborts. */
@@ -238,9 +267,12 @@ export class SetMemory {
   }
 }
 
+/** (hi, lo) = the leaf's output, a frame. */
 function* changeLeaf(cpu: Cpu, entry: Address, change: Change): Program {
   while (!cpu.load64(entry.hi, entry.lo, Order.Relaxed)) yield;
   const hi = (cpu.hi & ~change.clearHi) | change.setHi;
   const lo = (cpu.lo & ~change.clearLo) | change.setLo;
   while (!cpu.store64(entry.hi, entry.lo, hi, lo, Order.Relaxed)) yield;
+  cpu.hi = outputHi(hi, 12);
+  cpu.lo = outputLo(lo, 12);
 }

@@ -35,6 +35,7 @@ export function checkedRun<Image>(
   checks = true,
 ): CheckedRun {
   const workload = {
+    kernelOptions: [],
     name: 'small',
     backedBytes: () => 1 << 20,
     boot: (boot: BootMemory) => small.boot(boot),

@@ -1,10 +1,11 @@
 /**
- * Promises around the allocators: text out of reach is counted or refused in one line, an aged buddy
- * has no huge pages, the text tail is used where there is one, programs above a pack get pages of
+ * Promises around the allocators: text out of reach is counted or refused in one line, an aged
+ * buddy has no huge pages, the text tail is used where there is one, programs above a pack get pages of
  * their own, and the listing and the W^X audit say what the kernel's table says.
  */
 
 import { describe, expect, it } from 'vitest';
+import { Order } from '../../../../src/cpu/operations.ts';
 import { kernelLayout } from '../../../../src/kernel/base/kernel-layout.ts';
 import { auditPages } from '../../../../src/kernel/base/zone-audit.ts';
 import { makeAllocator } from '../../../../src/kernel/execmem/allocators.ts';
@@ -17,9 +18,21 @@ import { isOutOfReach, reachOf } from '../../../../src/kernel/execmem/reach.ts';
 import { execmemReport } from '../../../../src/kernel/execmem/report.ts';
 import { auditTiling } from '../../../../src/kernel/execmem/tiling.ts';
 import { auditProtection } from '../../../../src/kernel/execmem/write-xor-execute.ts';
+import {
+  type Change,
+  SET_EXECUTABLE,
+  SET_NO_EXECUTE,
+  SET_READ_ONLY,
+  SET_WRITABLE,
+} from '../../../../src/kernel/linear-map/set-memory.ts';
 import { POKE_WINDOW } from '../../../../src/kernel/patching/fixmap-poke.ts';
+import { VmallocRange } from '../../../../src/kernel/vmalloc/image.ts';
 import { addBytes, fromLinear } from '../../../../src/memory/physical-address.ts';
 import { Counter } from '../../../../src/metrics/definition.ts';
+import {
+  S1_KERNEL_DATA_HI,
+  S1_KERNEL_DATA_LO,
+} from '../../../../src/translation/stage1-descriptors.ts';
 import { execmemMachine, runExecmem } from '../../../support/execmem-run.ts';
 
 const MIB = 2 ** 20;
@@ -126,6 +139,66 @@ describe('the kernel table', () => {
     memory.poke32(frame.entry.hi, frame.entry.lo, frame.word & ~0x80);
     const wrong = auditProtection(peek, table).violations;
     expect(wrong[0]).toMatch(/is writable and executable$/);
+  });
+});
+
+describe('the checker of W^X', () => {
+  const run = (changes: readonly Change[], given: Partial<ExecmemOptions> = {}) =>
+    runExecmem({
+      architecture: given.rodata === 'noalias' ? 'arm64' : 'x86',
+      options: given,
+      *program(cpu, { vmalloc, setMemory }) {
+        yield* vmalloc.allocate(cpu, {
+          range: VmallocRange.Modules,
+          bytes: 8192,
+          alignShift: 12,
+          node: 0,
+          attributesHi: S1_KERNEL_DATA_HI,
+          attributesLo: S1_KERNEL_DATA_LO,
+          resetPermissions: true,
+        });
+        const at = { hi: cpu.hi, lo: cpu.lo };
+        for (const change of changes) yield* setMemory.change(cpu, at, 2, change);
+        yield* vmalloc.free(cpu, at.hi, at.lo);
+      },
+    });
+  const far = { modulesRange: 'far' } as const;
+  const forgotten = { ...SET_READ_ONLY, aliased: false };
+
+  it('finds an alias that was forgotten, or opened too early', () => {
+    expect(() => run([forgotten, SET_EXECUTABLE], far)).toThrow(
+      /w\^x: CPU 0 .* makes memory executable whose linear alias is writable/,
+    );
+    expect(() => run([SET_READ_ONLY, SET_EXECUTABLE, SET_WRITABLE], far)).toThrow(
+      /w\^x: CPU 0 .* makes the linear alias of executable memory writable/,
+    );
+  });
+
+  it('finds a mapping that is writable and executable', () => {
+    const writeText = () =>
+      runExecmem({
+        options: {},
+        *program(cpu, { vmalloc, setMemory }) {
+          yield* vmalloc.allocate(cpu, {
+            range: VmallocRange.Direct,
+            bytes: 4096,
+            alignShift: 12,
+            node: 0,
+            attributesHi: S1_KERNEL_DATA_HI,
+            attributesLo: S1_KERNEL_DATA_LO,
+          });
+          const at = { hi: cpu.hi, lo: cpu.lo };
+          yield* setMemory.change(cpu, at, 1, SET_EXECUTABLE);
+          while (!cpu.store32(at.hi, at.lo, 1, Order.Relaxed)) yield;
+        },
+      });
+    expect(writeText).toThrow(/w\^x: .*writable and executable in one mapping/);
+  });
+
+  it('is silent about what kernels do', () => {
+    run([SET_READ_ONLY, SET_EXECUTABLE], far);
+    run([SET_READ_ONLY, SET_EXECUTABLE, SET_NO_EXECUTE, SET_WRITABLE], far);
+    run([SET_READ_ONLY, SET_EXECUTABLE], { ...far, rodata: 'noalias' });
   });
 });
 
