@@ -6,6 +6,9 @@
  */
 
 import { afterAll, describe, expect, it } from 'vitest';
+import { DomainAgent } from '../../src/cache/domain-agent.ts';
+import { DomainSharers } from '../../src/cache/domain-sharers.ts';
+import { Home } from '../../src/cache/home.ts';
 import { randomCase } from '../support/random-program.ts';
 import { REQUESTER } from '../support/virtual-machines.ts';
 import { differences, runHere, runNaive, runOnThreads } from '../support/virtual-run.ts';
@@ -44,5 +47,53 @@ describe('random programs with requester-side last-level caches give one digest'
 
   it('agents have served', () => {
     expect(served).toBeGreaterThan(300);
+  });
+});
+
+/** Runs programs with a rule broken; what the first that notices says. */
+function complaintWithout<T extends object>(type: T, name: keyof T, broken: unknown): string {
+  const before = Object.getOwnPropertyDescriptor(type, name)!;
+  try {
+    Object.defineProperty(type, name, { ...before, value: broken });
+    for (let seed = 1; seed <= 60; seed++) {
+      const theCase = randomCase(seed, { steps: 16, limits: REQUESTER });
+      const found = differences(runNaive(theCase), runHere(theCase, { witness: true }));
+      if (found.length > 0) return `differs: ${found[0]}`;
+    }
+    return '';
+  } catch (error) {
+    return (error as Error).message;
+  } finally {
+    Object.defineProperty(type, name, before);
+  }
+}
+
+describe('every rule of domains is seen', () => {
+  const { snoop, fill } = DomainSharers.prototype;
+
+  it('agents lose what is written elsewhere', () => {
+    const complaint = complaintWithout(DomainAgent.prototype, 'snoop', () => undefined);
+    expect(complaint).not.toBe('');
+  });
+
+  it('a write waits for the domains', () => {
+    function impatient(this: DomainSharers, ...of: Parameters<typeof snoop>): number {
+      snoop.apply(this, of);
+      return of[1];
+    }
+    expect(complaintWithout(DomainSharers.prototype, 'snoop', impatient)).not.toBe('');
+  });
+
+  it('a line that was written back is not free before its domain has it', () => {
+    function hasty(this: DomainSharers, ...of: Parameters<DomainSharers['keep']>): void {
+      const [record, cpu, hi, lo, now] = of;
+      fill.call(this, record, cpu, now, hi, lo);
+    }
+    expect(complaintWithout(DomainSharers.prototype, 'keep', hasty)).not.toBe('');
+  });
+
+  it('homes hear of lines that fell out', () => {
+    const complaint = complaintWithout(Home.prototype, 'domainLeaves', () => undefined);
+    expect(complaint).not.toBe('');
   });
 });
