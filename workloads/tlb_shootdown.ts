@@ -4,6 +4,7 @@
  * that it stays valid) and make every CPU forget the old one; all other CPUs run in the same
  * address space and read the page now and then.
  *
+ * method=auto is what the machine's kernel does: tlbi on arm64, ipi on x86, which has no tlbi.
  * method=tlbi follows arm64 flush_tlb_page: DSB ISHST, TLBI VALE1IS, DSB ISH. method=ipi follows
  * smp_call_function_many_cond (kernel/smp.c) as x86 uses it: one call entry per target, pushed onto
  * the target's lock-free list, an IPI only if the list was empty, a local invalidation by the
@@ -53,6 +54,19 @@ interface ShootdownImage {
   readonly calls: readonly Address[];
 }
 
+/** Broadcast or IPI; a machine without broadcasts can't be asked for them. */
+function isByIpi({ machine, parameters }: WorkloadContext): boolean {
+  const method = textOf(parameters, 'method');
+  if (method === 'auto') return machine.architecture === 'x86';
+  if (method === 'tlbi' && machine.architecture === 'x86') {
+    throw new UserError(
+      `method=tlbi: ${machine.name} is x86, which has no broadcast invalidation; ` +
+        'would be right: method=ipi',
+    );
+  }
+  return method === 'ipi';
+}
+
 function initiatorsOf(context: WorkloadContext): number {
   const initiators = numberOf(context.parameters, 'initiators');
   const cpus = context.placement.cpus.length;
@@ -63,6 +77,8 @@ function initiatorsOf(context: WorkloadContext): number {
 }
 
 function boot(memory: BootMemory, context: WorkloadContext): Image {
+  // Refuses a method that the machine doesn't have.
+  isByIpi(context);
   const { machine, placement } = context;
   const first = machine.nodeOfCpu[placement.cpus[0]!]!;
   const space = createUserSpace(memory, first);
@@ -197,11 +213,12 @@ function* participant(cpu: Cpu, image: ShootdownImage, context: WorkloadContext)
   const accessPs = numberOf(parameters, 'accessInterval');
   const initiators = initiatorsOf(context);
   if (role < initiators) {
+    const byIpi = isByIpi(context);
     const intervalPs = numberOf(parameters, 'interval');
     cpu.compute(cpu.random(STREAM_START) % (intervalPs + 1));
     const operations = numberOf(parameters, 'operations');
     for (let i = 0; i < operations; i++) {
-      yield shootdown(cpu, image, textOf(parameters, 'method') === 'ipi', cpus);
+      yield shootdown(cpu, image, byIpi, cpus);
       cpu.compute(intervalPs);
     }
     while (!cpu.add32(image.finished.hi, image.finished.lo, 1, Order.AcquireRelease)) yield;
@@ -222,7 +239,7 @@ function report(facts: RunFacts, _image: Image, context: WorkloadContext): reado
   const others = context.placement.cpus.length - 1;
   const seconds = facts.emulatedNs / (PS_PER_S / 1000);
   const lines = [
-    `${latency.count} shootdowns of one page by ${textOf(context.parameters, 'method')} against ` +
+    `${latency.count} shootdowns of one page by ${isByIpi(context) ? 'ipi' : 'tlbi'} against ` +
       `${others} other CPUs: avg ${threeDigits(latency.meanNs)} ns, ` +
       `p99 ${threeDigits(latency.p99Ns)} ns, ` +
       `${(latency.count / seconds).toFixed(0)} per second`,
@@ -244,9 +261,10 @@ export const tlbShootdown: Workload = {
     {
       name: 'method',
       kind: 'choice',
-      values: ['tlbi', 'ipi'],
-      default: 'tlbi',
-      description: 'broadcast TLBI and DSB, or an IPI to every CPU and a flag per CPU',
+      values: ['auto', 'tlbi', 'ipi'],
+      default: 'auto',
+      description:
+        'broadcast TLBI and DSB, or IPIs and a flag per CPU; auto: as the machine has it',
     },
     {
       name: 'initiators',
@@ -290,7 +308,7 @@ export const tlbShootdown: Workload = {
   defaultMachine: 'graviton4_2p',
   defaultCpus: (machine) => Math.min(64, machine.cpuCount),
   helperCpus: () => 0,
-  runsOnX86: false,
+  runsOnX86: true,
   minimumCpus: 2,
   backedBytes: (context) =>
     MIB + context.placement.cpus.length * LINE_BYTES * (2 + initiatorsOf(context)),

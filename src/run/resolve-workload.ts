@@ -41,9 +41,8 @@ export function resolveOn(
 function refuseMissingMechanisms(machine: Machine, workload: Workload): void {
   if (machine.architecture !== 'x86' || workload.runsOnX86) return;
   throw new UserError(
-    `${workload.name} needs stage-2 translation or broadcast TLBI, which ${machine.name} (x86) ` +
-      'does not have in this version; x86 machines run memory_latency, memory_bandwidth, ' +
-      'core_to_core and lock_contention',
+    `${workload.name} needs stage-2 translation, which ${machine.name} (x86) does not have in this ` +
+      "version; 'numalab list workloads --json' says what runs on x86 (runsOnX86)",
   );
 }
 

@@ -91,7 +91,13 @@ describe('what is not in this version', () => {
 
 describe('x86 machines', () => {
   it('say what is missing', () =>
-    refused(['run', 'tlb_shootdown', '-m', 'epyc_rome_2p'], /x86.*does not have in this version/));
+    refused(['run', 'demand_paging_test', '-m', 'epyc_rome_2p'], /x86.*does not have in this/));
+
+  it('have no broadcast invalidation', () =>
+    refused(
+      ['run', 'tlb_shootdown', 'method=tlbi', '-m', 'epyc_rome_2p'],
+      /method=tlbi: .*would be right: method=ipi/,
+    ));
 });
 
 describe('emulated memory', () => {

@@ -35,7 +35,15 @@ import {
   type FileImage,
   fileBytes,
 } from '../../src/kernel/mm/page-cache.ts';
+import { makeShootdown } from '../../src/kernel/mm/shootdown.ts';
 import { vaHi, vaLo } from '../../src/kernel/mm/virtual-address.ts';
+import {
+  bootSmp,
+  type SmpCalls,
+  type SmpImage,
+  smpBytes,
+} from '../../src/kernel/smp/call-function.ts';
+import { CallNumber, openKernelSmp } from '../../src/kernel/smp/functions.ts';
 import type { BootMemory } from '../../src/memory/boot.ts';
 import type { Address } from '../../src/memory/physical-address.ts';
 import { makeQueuedSpinlock } from '../../src/sync/qspinlock.ts';
@@ -77,6 +85,8 @@ interface HostMemoryImage {
   readonly asids: AsidImage;
   readonly zeroPage: Address;
   readonly pages: PageAllocatorImage;
+  /** Machines without broadcast invalidation whose tasks share a process, else null. */
+  readonly smp: SmpImage | null;
 }
 
 /** Table pages that a CPU may have in its lists, in RCU callbacks and in use besides its area's. */
@@ -116,12 +126,18 @@ function backedBytes(test: HostMemoryTest, context: WorkloadContext): number {
   const file = isFile(test) ? fileBytes(areaBytes(context)) + 64 : 0;
   return (
     MIB +
+    (flushesByIpi(context) ? smpBytes(tasks) : 0) +
     resultBytes(context) +
     asidBytes(context.machine.features.asidBits) +
     mmBytes(tasks) +
     tasksPerNode(context) * (perTask + file) +
     metadataBytes(movableBytes(test, context))
   );
+}
+
+/** Does a task's unmapping need other CPUs, and is there no broadcast? */
+function flushesByIpi(context: WorkloadContext): boolean {
+  return context.machine.architecture === 'x86' && isThreads(context);
 }
 
 function boot(test: HostMemoryTest, memory: BootMemory, context: WorkloadContext): Image {
@@ -145,16 +161,23 @@ function boot(test: HostMemoryTest, memory: BootMemory, context: WorkloadContext
   const results = bootResults(memory, context);
   const rcu = bootRcu(memory, nodeOf(0), placement.cpus);
   const asids = bootAsids(memory, nodeOf(0), mms.length, lock);
+  // Before the page allocator, which takes the rest.
+  const smp = flushesByIpi(context) ? bootSmp(memory, placement.cpus) : null;
   const zeroPage = memory.allocateUnbacked(nodeOf(0), PAGE_BYTES, PAGE_BYTES);
   const pages = bootPageAllocator(memory, {
     zoneLock: lock,
     movableBytes: movableBytes(test, context),
     autoTune: resolveMmOptions(context.parameters).pageLists === 'auto',
   });
-  return { results, mms, files, rcu, asids, zeroPage, pages } satisfies HostMemoryImage;
+  return { results, mms, files, rcu, asids, zeroPage, pages, smp } satisfies HostMemoryImage;
 }
 
-function addressSpace(image: HostMemoryImage, context: WorkloadContext, task: number) {
+function addressSpace(
+  image: HostMemoryImage,
+  context: WorkloadContext,
+  task: number,
+  calls: SmpCalls | null,
+) {
   const { machine, placement } = context;
   const pages = new PageAllocator(image.pages, makeQueuedSpinlock());
   const rcu = new Rcu(image.rcu, [(cpu, hi, lo) => freeTable(cpu, pages, hi, lo)]);
@@ -167,6 +190,7 @@ function addressSpace(image: HostMemoryImage, context: WorkloadContext, task: nu
     options: resolveMmOptions(context.parameters),
     policy: makeNumaPolicy(machine, placement.memoryPolicy, placement.bindNode),
     zeroPage: image.zeroPage,
+    shootdown: machine.architecture === 'x86' ? makeShootdown(calls, CallNumber.Shootdown) : null,
   });
 }
 
@@ -205,7 +229,8 @@ function* task(
   context: WorkloadContext,
   number: number,
 ): Program {
-  const space = addressSpace(image, context, number);
+  const calls = image.smp === null ? null : openKernelSmp(cpu, context.machine, image.smp).calls;
+  const space = addressSpace(image, context, number, calls);
   const { mm } = space;
   const slot = isThreads(context) ? number : 0;
   const bytes = areaBytes(context);
@@ -219,6 +244,7 @@ function* task(
   yield sampler.start(cpu, image.results, context.placement.cpus.length);
   while (!sampler.isOver) yield pass(cpu, test, space, slot, bytes, file, sampler);
   yield space.rcu.finish(cpu);
+  if (calls !== null) yield* calls.leave(cpu);
 }
 
 /** Every frame is accounted for, and only page caches still hold user pages. */
@@ -251,7 +277,7 @@ export function makeHostMemoryTest(test: HostMemoryTest): Workload {
     defaultCpus: (machine) => Math.min(16, machine.cpuCount),
     helperCpus: () => 0,
     operations: (context) => expectedOperations(context, test.typicalPs),
-    runsOnX86: false,
+    runsOnX86: true,
     minimumCpus: 1,
     backedBytes: (context) => backedBytes(test, context),
     boot: (memory, context) => boot(test, memory, context),

@@ -65,11 +65,18 @@ export class MaintenanceCpu extends ConditionCpu {
     this.watch?.tlbiIssues(operation);
     this.applyTlbi(operation, context, aHi, aLo, argument);
     if (!isBroadcast(operation)) return true;
+    if (this.machine.architecture === 'x86') this.#refuseBroadcast(operation);
     this.counters[Counter.TlbiBroadcast] = this.counters[Counter.TlbiBroadcast]! + 1;
     this.#tlbisSinceDsb++;
     this.fabric.dvm(this.id, this.node, this.clock, operation, context, aHi, aLo, argument);
     this.watch?.tlbiIssued(operation, context, aHi, aLo, argument);
     return true;
+  }
+
+  /** x86 has no DVM: invalidations of other CPUs are IPIs, instruction caches are coherent. */
+  #refuseBroadcast(operation: Tlbi): void {
+    const name = Object.entries(Tlbi).find(([, number]) => number === operation)?.[0];
+    assert(false, `broadcast ${name} on ${this.machine.name}, an x86 machine`);
   }
 
   dsb(scope: Scope): boolean {

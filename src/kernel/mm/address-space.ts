@@ -12,6 +12,7 @@ import type { Rcu } from '../base/rcu-callbacks.ts';
 import type { MmImage } from './mm-struct.ts';
 import type { NumaPolicy } from './numa-policy.ts';
 import type { MmOptions } from './options.ts';
+import type { Shootdown } from './shootdown.ts';
 
 export interface AddressSpace {
   readonly mm: MmImage;
@@ -25,6 +26,8 @@ export interface AddressSpace {
   readonly zeroPage: { readonly hi: number; readonly lo: number };
   /** FEAT_TLBIRANGE. */
   readonly tlbirange: boolean;
+  /** By IPI, on machines without broadcast invalidation (x86); else null. */
+  readonly shootdown: Shootdown | null;
   readonly mmapLock: ReadWriteSemaphore;
   readonly pageTableLock: Lock;
 }
@@ -38,6 +41,7 @@ export interface AddressSpaceParts {
   readonly options: MmOptions;
   readonly policy: NumaPolicy;
   readonly zeroPage: { readonly hi: number; readonly lo: number };
+  readonly shootdown?: Shootdown | null;
 }
 
 export function makeAddressSpace(parts: AddressSpaceParts): AddressSpace {
@@ -51,6 +55,7 @@ export function makeAddressSpace(parts: AddressSpaceParts): AddressSpace {
     policy,
     zeroPage,
     tlbirange: parts.machine.features.tlbirange,
+    shootdown: parts.shootdown ?? null,
     mmapLock: makeReadWriteSemaphore(),
     pageTableLock: makeQueuedSpinlock(),
   };

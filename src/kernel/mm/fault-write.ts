@@ -63,7 +63,7 @@ function* makeWritable(
   const lo = outputLo(oldLo, PAGE_SHIFT);
   yield* setLeaf(cpu, entryHi, entryLo, hi, lo, PTE_LEVEL, true, LEAF_FILE_HI);
   // ptep_set_access_flags: entries that still say read-only would only fault again.
-  yield* flushTlbPage(cpu, roundDown(address, PAGE_BYTES));
+  yield* flushTlbPage(cpu, space, roundDown(address, PAGE_BYTES));
   yield* unlockTable(cpu, space, entryHi, entryLo);
   yield* dirtyPage(cpu, space, hi, lo);
   cpu.ret = 0;
@@ -96,7 +96,7 @@ function* copyForWrite(
   if (isSame) {
     // Break before make: the output address changes.
     while (!cpu.store64(entryHi, entryLo, 0, 0, Order.Relaxed)) yield;
-    yield* flushTlbPage(cpu, roundDown(address, PAGE_BYTES));
+    yield* flushTlbPage(cpu, space, roundDown(address, PAGE_BYTES));
     yield* setLeaf(cpu, entryHi, entryLo, hi, lo, PTE_LEVEL, true);
   }
   yield* unlockTable(cpu, space, entryHi, entryLo);

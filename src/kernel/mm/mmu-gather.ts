@@ -74,7 +74,7 @@ export class MmuGather {
     this.#end = 0;
     this.#clearedPages = false;
     this.#freedTables = false;
-    yield* flushTlbRange(cpu, space.tlbirange, range);
+    yield* flushTlbRange(cpu, space, range);
   }
 
   /** tlb_flush_mmu. */

@@ -2,18 +2,29 @@
  * TLB invalidation of a process (arch/arm64/include/asm/tlbflush.h, v6.13: __flush_tlb_range,
  * __flush_tlb_range_op, flush_tlb_page, flush_tlb_mm). The ASID is that of the TTBR0 in use.
  *
+ * A machine without broadcasts has a shootdown by IPI instead (shootdown.ts).
+ *
  * Deviation: the range form is RVAE1IS also where only last-level entries changed (RVALE1IS).
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Fence, Scope, Tlbi } from '../../cpu/operations.ts';
 import { PAGE_BYTES } from '../base/struct-page.ts';
+import type { Shootdown } from './shootdown.ts';
 import { vaHi, vaLo } from './virtual-address.ts';
 
 /** MAX_DVM_OPS: PTRS_PER_PTE with 4K pages. */
 const MAX_DVM_OPS = 512;
 /** MAX_TLBI_RANGE_PAGES: (31 + 1) << (5 * 3 + 1). */
 const MAX_TLBI_RANGE_PAGES = 2_097_152;
+
+/** How the process's kernel reaches other CPUs' TLBs. */
+export interface FlushMeans {
+  /** FEAT_TLBIRANGE. */
+  readonly tlbirange: boolean;
+  /** null: by broadcast. */
+  readonly shootdown: Shootdown | null;
+}
 
 export interface FlushRange {
   readonly start: number;
@@ -25,8 +36,13 @@ export interface FlushRange {
 }
 
 /** Returns when no CPU translates through the old entries any more. */
-export function* flushTlbRange(cpu: Cpu, tlbirange: boolean, range: FlushRange): Program {
+export function* flushTlbRange(cpu: Cpu, means: FlushMeans, range: FlushRange): Program {
   const { start, end, strideBytes } = range;
+  const { tlbirange, shootdown } = means;
+  if (shootdown !== null) {
+    yield* shootdown(cpu, start, end, strideBytes);
+    return;
+  }
   const pages = (end - start) / PAGE_BYTES;
   while (!cpu.fence(Fence.DsbIshSt)) yield;
   const tooMany = !tlbirange && end - start >= MAX_DVM_OPS * strideBytes;
@@ -43,7 +59,11 @@ export function* flushTlbRange(cpu: Cpu, tlbirange: boolean, range: FlushRange):
 }
 
 /** flush_tlb_page: one last-level entry on every CPU. */
-export function* flushTlbPage(cpu: Cpu, address: number): Program {
+export function* flushTlbPage(cpu: Cpu, means: FlushMeans, address: number): Program {
+  if (means.shootdown !== null) {
+    yield* means.shootdown(cpu, address, address + PAGE_BYTES, PAGE_BYTES);
+    return;
+  }
   while (!cpu.fence(Fence.DsbIshSt)) yield;
   yield* issuePage(cpu, address, true);
   while (!cpu.dsb(Scope.InnerShareable)) yield;

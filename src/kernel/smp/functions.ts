@@ -7,11 +7,12 @@ import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { PerCpu } from '../../cpu/per-cpu.ts';
 import type { Machine } from '../../machine/machine.ts';
 import { answerFlush, type FlushKernelRange, makeKernelFlush } from '../kernel-table/flush.ts';
+import { answerShootdown } from '../mm/shootdown.ts';
 import { cleanInvalidateToPou, kickAllCpusSync, synchronise } from '../patching/icache.ts';
 import { type CallFunction, SmpCalls, type SmpImage } from './call-function.ts';
 
-export const CallNumber = { Synchronise: 0, Flush: 1 } as const;
-const FUNCTIONS: readonly CallFunction[] = [synchronise, answerFlush];
+export const CallNumber = { Synchronise: 0, Flush: 1, Shootdown: 2 } as const;
+const FUNCTIONS: readonly CallFunction[] = [synchronise, answerFlush, answerShootdown];
 
 /** One CPU's view: make one per CPU, enter before the first call of anybody. */
 export interface KernelSmp {
