@@ -1,6 +1,6 @@
 /**
  * The runs whose digests are pinned, one or two per workload, small, over several nodes where the
- * workload can: on machines of two nodes, of four, and of one.
+ * workload can: on machines of two nodes, of four, and of one; x86 has last-level domains and IPIs.
  */
 
 import { assert } from '../../src/base/assert.ts';
@@ -19,6 +19,7 @@ export interface GoldenRun {
 const TWO_NODES = 'graviton4_2p';
 const FOUR_NODES = 'kunpeng920_2p_128';
 const ONE_NODE = 'ampere_altra_1p_q80';
+const X86 = 'xeon_skylake_6140_2p';
 
 export const GOLDEN_RUNS: readonly GoldenRun[] = [
   run('lock_contention lock=ticket i=60 placement=spread', TWO_NODES, 8),
@@ -38,6 +39,8 @@ export const GOLDEN_RUNS: readonly GoldenRun[] = [
   run('page_fault2 sampleTime=50us s=1 warmup=0 size=256K placement=spread', FOUR_NODES, 4),
   run('page_fault3 mode=threads sampleTime=50us s=1 warmup=0 size=256K', TWO_NODES, 4),
   run('mmap1 mode=threads sampleTime=50us s=1 warmup=0 size=1M placement=spread', TWO_NODES, 4),
+  run('page_fault1 mode=threads sampleTime=50us s=1 warmup=0 size=256K placement=spread', X86, 4),
+  run('tlb_shootdown i=20 initiators=2 placement=spread', 'epyc_milan_2p', 6),
   run('trace input=workloads/traces/sort.din.gz placement=spread', TWO_NODES, 4),
 ];
 
