@@ -6,7 +6,11 @@ import { timeRun } from '../bench/command-line.ts';
 /** The parts of a result that are compared. */
 export interface Result {
   readonly machineHash: string;
-  readonly phases: readonly { readonly name: string; readonly emulatedNs: number }[];
+  readonly phases: readonly {
+    readonly name: string;
+    readonly emulatedNs: number;
+    readonly nsPerOperation: number | null;
+  }[];
   readonly counters: Readonly<Record<string, number>>;
   readonly histograms: Readonly<Record<string, { readonly count: number; readonly mean: number }>>;
 }

@@ -1,6 +1,6 @@
 /**
  * Does the emulator give back the latencies that a machine is described with? memory_latency and
- * core_to_core run on every arm64 machine; each tier is compared with the figure of the profile.
+ * core_to_core run on every machine; each tier is compared with the figure of the profile.
  * These are inputs: the test is that caches, homes, links and translation add up to them and that
  * nothing is charged twice.
  */
@@ -26,9 +26,7 @@ interface Chase {
 }
 
 export function latencyTiers(): Promise<Row[]> {
-  const names = machineSummary()
-    .filter(({ architecture }) => architecture === 'arm64')
-    .map(({ name }) => name);
+  const names = machineSummary().map(({ name }) => name);
   return inParallel(names, tiersOfMachine).then((rows) => rows.flat());
 }
 

@@ -9,6 +9,7 @@ import { writeFileSync } from 'node:fs';
 import { packageRoot } from '../../src/base/package-root.ts';
 import { dirtyLog } from './dirty-log.ts';
 import { latencyTiers } from './latency-tiers.ts';
+import { loadedLatencies } from './loaded-latency.ts';
 import { validateLocks } from './locks.ts';
 import { asJson, asMarkdown, asText, type Validation } from './report.ts';
 import { comesBack } from './row.ts';
@@ -24,7 +25,7 @@ async function main(argv: readonly string[]): Promise<number> {
   }
   const full = argv.includes('--full');
   process.stderr.write('validate: latencies by tier\n');
-  const tiers = await latencyTiers();
+  const tiers = [...(await latencyTiers()), ...(await loadedLatencies())];
   process.stderr.write('validate: dirty logging, 1 to 48 vCPUs\n');
   const dirty = await dirtyLog(full);
   process.stderr.write('validate: a trace\n');

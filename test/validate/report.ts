@@ -76,7 +76,7 @@ function tiersTable(tiers: readonly Row[]): Table {
   const figures = tiers.filter(({ kind }) => kind === 'figure');
   const back = figures.filter((row) => comesBack(row) === true).length;
   return {
-    title: 'Latencies by tier, arm64 machines',
+    title: 'Latencies by tier',
     lines: [
       'memory_latency and core_to_core against the figures that the machines are described with:',
       `${back} of ${figures.length} figures published as one number come back within 5 %.`,
