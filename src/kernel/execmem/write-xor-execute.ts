@@ -7,6 +7,7 @@
  * Without rodata=full arm64 leaves the linear alias of vmalloc memory writable: no finding.
  */
 
+import { formatBytes } from '../../base/units.ts';
 import type { Address } from '../../memory/physical-address.ts';
 import type { Peek } from '../base/zone-audit.ts';
 import { kernelAddressWord, kernelLeaves, type Leaf, leafBytes } from '../kernel-table/listing.ts';
@@ -40,16 +41,44 @@ export function auditProtection(peek: Peek, table: AuditedTable): ProtectionAudi
   }
   if (table.rodata !== 'full' && table.architecture === 'arm64') return { violations, windows };
   const text = new ExecutableFrames(leaves);
+  const aliases: Alias[] = [];
   for (const leaf of leaves) {
     if (!leaf.writable || leaf.executable) continue;
     const of = text.overlapping(leaf);
     if (of === null) continue;
-    const alias = kernelAddressWord(leaf.input);
     const page = kernelAddressWord(of.input);
+    const alias = kernelAddressWord(leaf.input);
     if (isPokeWindow(leaf)) windows.push(`${alias} writes to ${page}, on all CPUs (fixmap)`);
-    else violations.push(`${alias} is a writable alias of ${page}, which is executable`);
+    else addAlias(aliases, leaf, of);
   }
+  violations.push(...aliases.map(aliasWord));
   return { violations, windows };
+}
+
+/** A stretch of writable addresses beside the executable address of its first byte. */
+interface Alias {
+  readonly input: number;
+  bytes: number;
+  readonly text: number;
+}
+
+/** Neighbours are one finding: a text of some megabytes would be a thousand. */
+function addAlias(aliases: Alias[], leaf: Leaf, of: Leaf): void {
+  const last = aliases.at(-1);
+  const text = of.input + Math.max(0, leaf.output - of.output);
+  const isNext =
+    last !== undefined &&
+    last.input + last.bytes === leaf.input &&
+    text - last.text === leaf.input - last.input;
+  if (isNext) last.bytes += leafBytes(leaf);
+  else aliases.push({ input: leaf.input, bytes: leafBytes(leaf), text });
+}
+
+function aliasWord({ input, bytes, text }: Alias): string {
+  return (
+    `${kernelAddressWord(input)} (${formatBytes(bytes)}) is a writable alias of ` +
+    `${kernelAddressWord(text)}, which is executable`
+  );
 }
 
 function isPokeWindow({ input }: Leaf): boolean {

@@ -1,12 +1,15 @@
 /**
  * The other funnel: a range of the image replaced at boot (__apply_alternatives, arch/arm64/kernel/
  * alternative.c, v6.5, with "arm64: text replication: add node text patching"). The original is
- * written through its linear alias and cleaned; then each copy is filled from that alias by memcpy
+ * written and cleaned; then each copy is filled from that alias by memcpy
  * and cleaned, with helpers that are never patched themselves; at the end one invalidation of all
  * instruction caches.
  *
  * Where aliases are read-only (protectCopies) each copy is written through the poke window instead;
  * under stage 2 the stores trap, one by one, and EL2 replays them.
+ *
+ * Deviation: Linux writes the original through its linear alias, which is writable until boot is
+ * over (mark_linear_text_alias_ro). Here the machine is up, so it goes through the poke window.
  */
 
 import { LINE_BYTES } from '../../base/units.ts';
@@ -65,11 +68,7 @@ export function* applyAlternatives(
     }
   } else {
     const to = aliasOf(original!, offset);
-    for (let at = 0; at < bytes; at += 4) {
-      while (!source(cpu, at)) yield;
-      const word = cpu.lo;
-      while (!cpu.store32(to.hi, (to.lo + at) | 0, word, Order.Relaxed)) yield;
-    }
+    yield* poke.write(cpu, to.hi, to.lo, bytes, source);
     yield* cleanRange(cpu, machine, to, bytes);
     for (const copy of others) {
       yield* steps.copyRange(cpu, parts, copy, offset, bytes);

@@ -120,8 +120,9 @@ export function bootKernelText(boot: BootMemory, given: KernelTextBoot): KernelT
     rootEntries: Math.ceil((textBytes + rodataBytes) / PGDIR_BYTES),
     tableBytes,
   };
-  if (options.protectCopies) return protectAliases(boot, map, image);
-  return options.text === 'stage2-replicated' ? bootHostStage2(boot, image) : image;
+  // Under stage 2 that stage write-protects the text: stores through the linear map must reach it.
+  if (options.text === 'stage2-replicated') return bootHostStage2(boot, image);
+  return protectAliases(boot, map, image);
 }
 
 /** Adds a copy for each node that has memory and none yet; says which copy each node executes. */

@@ -1,17 +1,14 @@
 /**
- * Copies of kernel text without a writable alias, which the posted series leaves open ("replicated
- * rodata not yet write-protected"): the linear map of the original (mark_linear_text_alias_ro,
- * v6.5) and of each copy is mapped by pages, read-only. Every write then needs a window of the
- * fixmap and a broadcast flush. No kernel does this.
+ * The linear map of kernel text is read-only, or text could be written where nobody looks
+ * (arch/arm64/mm/mmu.c: mark_linear_text_alias_ro): the original's from boot on, by pages. The
+ * posted series leaves that of its copies writable ("replicated rodata not yet write-protected");
+ * protectCopies=on protects them as well, so that every write needs a window of the fixmap and a
+ * broadcast flush. No kernel does that.
  */
 
 import type { BootMemory } from '../../memory/boot.ts';
-import { addBytes, toLinear } from '../../memory/physical-address.ts';
-import { descriptorAt, type KernelMap } from '../../translation/boot-tables.ts';
-import { PTE_DBM_HI } from '../../translation/descriptors.ts';
-import { S1_READ_ONLY } from '../../translation/stage1-descriptors.ts';
-import { PAGE_BYTES } from '../base/struct-page.ts';
-import { splitAtBoot } from '../linear-map/image.ts';
+import type { KernelMap } from '../../translation/boot-tables.ts';
+import { makeAliasReadOnly } from '../linear-map/image.ts';
 import { copiedBytes, type KernelTextImage } from './image.ts';
 
 export function protectAliases(
@@ -19,16 +16,13 @@ export function protectAliases(
   map: KernelMap,
   image: KernelTextImage,
 ): KernelTextImage {
+  const [original, ...others] = image.copies;
+  makeAliasReadOnly(boot, map, original!.node, original!.physical, copiedBytes(image));
+  if (!image.options.protectCopies) return image;
   let { tableBytes } = image;
-  for (const { node, physical } of image.copies) {
+  for (const { node, physical } of others) {
     const free = boot.backedFree(node);
-    splitAtBoot(boot, map, node, physical, copiedBytes(image));
-    for (let offset = 0; offset < copiedBytes(image); offset += PAGE_BYTES) {
-      const at = toLinear(addBytes(physical, offset));
-      const entry = descriptorAt(boot, map.table, at, 3, node);
-      const hi = boot.read32(entry, 4) & ~PTE_DBM_HI;
-      boot.write64(entry, 0, hi, boot.read32(entry, 0) | S1_READ_ONLY);
-    }
+    makeAliasReadOnly(boot, map, node, physical, copiedBytes(image));
     tableBytes += boot.backedFree(node) - free;
   }
   return { ...image, tableBytes };
