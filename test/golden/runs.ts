@@ -41,6 +41,21 @@ export const GOLDEN_RUNS: readonly GoldenRun[] = [
   run('mmap1 mode=threads sampleTime=50us s=1 warmup=0 size=1M placement=spread', TWO_NODES, 4),
   run('page_fault1 mode=threads sampleTime=50us s=1 warmup=0 size=256K placement=spread', X86, 4),
   run('tlb_shootdown i=20 initiators=2 placement=spread', 'epyc_milan_2p', 6),
+  run(
+    'text_fetch text=replicated migrate=on passes=4 warmup=1 blocks=80 textSize=256K hotText=128K',
+    TWO_NODES,
+    4,
+  ),
+  run(
+    'text_patch_storm text=replicated sites=6 quietBlocks=100 textSize=256K hotText=128K',
+    FOUR_NODES,
+    4,
+  ),
+  run(
+    'db_like text=stage2-replicated i=2 warmup=1 tableSize=8M textSize=256K hotText=128K',
+    TWO_NODES,
+    4,
+  ),
   run('trace input=workloads/traces/sort.din.gz placement=spread', TWO_NODES, 4),
 ];
 
