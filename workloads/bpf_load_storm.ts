@@ -9,7 +9,7 @@
  */
 
 import { CheckError } from '../src/base/errors.ts';
-import { PS_PER_MS } from '../src/base/units.ts';
+import { PS_PER_MS, PS_PER_NS } from '../src/base/units.ts';
 import type { Cpu, Program } from '../src/cpu/cpu.ts';
 import { Order } from '../src/cpu/operations.ts';
 import { rcuExitIdle, rcuQuiescent } from '../src/kernel/base/rcu.ts';
@@ -43,6 +43,8 @@ const PHASE_STORM = 1;
 const PHASE_FINISHED = 2;
 /** Blocks of user text between two looks at the stop word. */
 const BLOCKS_PER_ROUND = 200;
+/** A CPU that waits answers an interrupt within so long. */
+const PAUSE_SLICE_PS = 500 * PS_PER_NS;
 
 function loadersOf({ parameters, placement }: WorkloadContext): number {
   const given = numberOf(parameters, 'loaders');
@@ -68,7 +70,7 @@ function* loader(
   const { parameters } = context;
   const live: BpfText[] = [];
   const intervalPs = numberOf(parameters, 'interval');
-  cpu.compute(cpu.random(STREAM_START) % (intervalPs + 1));
+  yield* pause(cpu, cpu.random(STREAM_START) % (intervalPs + 1));
   for (let program = 0; program < numberOf(parameters, 'programs'); program++) {
     const id = cpu.id * 65536 + program;
     const bytes = programBytes(cpu.random(STREAM_SIZE));
@@ -83,14 +85,22 @@ function* loader(
     if (live.length >= numberOf(parameters, 'live')) {
       yield* unload(cpu, machine, live.shift()!);
     }
-    while (!rcuQuiescent(cpu)) yield;
-    cpu.compute(intervalPs);
+    yield* pause(cpu, intervalPs);
   }
   for (const text of live) yield* unload(cpu, machine, text);
   const { finished, stop } = image;
   while (!cpu.add32(finished.hi, finished.lo, 1, Order.AcquireRelease)) yield;
   if (cpu.lo !== sizesOf(context).loaders - 1) return;
   while (!cpu.store32(stop.hi, stop.lo, 1, Order.Release)) yield;
+}
+
+/** Time between loads: in slices, as interrupts are taken between operations only. */
+function* pause(cpu: Cpu, timePs: number): Program {
+  for (let leftPs = timePs; ; leftPs -= PAUSE_SLICE_PS) {
+    while (!rcuQuiescent(cpu)) yield;
+    if (leftPs <= 0) return;
+    cpu.compute(Math.min(leftPs, PAUSE_SLICE_PS));
+  }
 }
 
 /** What a CPU executes must be what was loaded: anything else is freed or stale text. */
