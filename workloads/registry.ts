@@ -34,6 +34,7 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   text_fetch: async () => (await import('./text_fetch.ts')).textFetch,
   text_patch_storm: async () => (await import('./text_patch_storm.ts')).textPatchStorm,
   db_like: async () => (await import('./db_like.ts')).dbLike,
+  module_load: async () => (await import('./module_load.ts')).moduleLoad,
   trace: async () => (await import('./trace.ts')).trace,
 };
 
