@@ -135,7 +135,8 @@ function* unloadAll(
   const { hi, lo } = image.table;
   while (!cpu.store32(hi, lo + Entry.Bytes, 0, Order.Release)) yield;
   yield rcu.synchronize(cpu);
-  for (const text of loaded) yield jit.free(cpu, text);
+  // Last one first: without a grace period, whoever is in the middle of the array would meet it.
+  for (const text of loaded.toReversed()) yield jit.free(cpu, text);
   const { stop } = image.bpf;
   while (!cpu.store32(stop.hi, stop.lo, 1, Order.Release)) yield;
 }

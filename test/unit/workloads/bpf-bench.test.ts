@@ -42,6 +42,13 @@ describe('bpf_bench', () => {
     expect(report).toMatch(/[1-3] programs JITed.*; [4-6] interpreted/);
   });
 
+  it('unloads under hits that are in the middle of a program', () => {
+    const words =
+      'programs=2 attached=2 programSize=64K warmup=0 iterations=1 sampleTime=10us userText=16K';
+    const { facts } = runVirtually(bpfBench, `${words} allocator=prog_pack -c3`, 'graviton3_1p');
+    expect(facts.counters['bpf.loads']).toBe(3);
+  });
+
   it('refuses programs of zero bytes', () => {
     const run = (): unknown => runVirtually(bpfBench, 'programSize=0');
     expect(run).toThrow(UserError);
