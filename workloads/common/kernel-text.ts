@@ -29,9 +29,8 @@ import { BARRIER_BYTES, barrier } from './barrier.ts';
 import { textTable } from './text-table.ts';
 
 /** First streams of these workloads. */
-export const TEXT_STREAMS: readonly string[] = ['kernel text', 'EL2 text'];
+export const TEXT_STREAMS: readonly string[] = ['kernel text'];
 const STREAM_TEXT = 0;
-const STREAM_HYP = 1;
 /** What is hot beside the defaults of the family: more than private caches hold. */
 export const LARGE_TEXT: Readonly<Record<string, string>> = { textSize: '8M', hotText: '4M' };
 const CPUS_PER_NODE = 4;
@@ -85,7 +84,7 @@ export class TextCpu {
     this.entry = new KernelEntry(cpu, this.text);
     this.entry.watchInterrupts(cpu);
     const lock = makeQueuedSpinlock();
-    this.patching = openTextPatching(cpu, context.machine, image.patching, lock, STREAM_HYP);
+    this.patching = openTextPatching(cpu, context.machine, image.patching, lock);
   }
 
   /** The first thing: roots and regime. `userRoot`: default, the CPU's own empty space. */

@@ -50,7 +50,7 @@ function runUnmeasured(cpu: Cpu, { code, stream, blocks }: EntryText): Program {
 export function* runText(cpu: Cpu, text: EntryText, path?: CodePath): Program {
   const { code, stream, blocks, hitPs } = text;
   const { hi, lo, layout } = code;
-  const run = { hi, lo, stream, blocks, hitPs, counter: -1 };
+  const run = { hi, lo, stream, blocks, hitPs };
   cpu.begin(Metric.TextRun);
   yield* executeMeasured(cpu, path ?? new CodePath(layout), run);
   cpu.end(Metric.TextRun);

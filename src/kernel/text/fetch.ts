@@ -26,8 +26,6 @@ export interface MeasuredRun {
   readonly blocks: number;
   /** fetchHitPs. */
   readonly hitPs: number;
-  /** Counter of the lines that left the private caches; -1: none. */
-  readonly counter: number;
 }
 
 /** Runs basic blocks along a path, from where it is. */
@@ -43,11 +41,8 @@ export function* executeMeasured(cpu: Cpu, path: CodePath, run: MeasuredRun): Pr
       cpu.begin(Metric.TextFetch);
       while (!cpu.fetch(hi, address)) yield;
       const word = cpu.lo;
-      if (!cpu.expired(hitEnd)) cpu.cancel(Metric.TextFetch);
-      else {
-        cpu.end(Metric.TextFetch);
-        if (run.counter >= 0) cpu.count(run.counter, 1);
-      }
+      if (cpu.expired(hitEnd)) cpu.end(Metric.TextFetch);
+      else cpu.cancel(Metric.TextFetch);
       if (!isLast) continue;
       path.follow(cpu, stream, end, word);
       break;

@@ -13,21 +13,21 @@
  */
 
 import { assert } from '../../base/assert.ts';
+import { LINE_BYTES } from '../../base/units.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Order, Regime } from '../../cpu/operations.ts';
 import { Cost } from '../../machine/costs.ts';
 import type { Machine } from '../../machine/machine.ts';
 import { addBytes, toLinear } from '../../memory/physical-address.ts';
 import { Counter, Metric } from '../../metrics/definition.ts';
-import { CodePath } from '../code/execute.ts';
 import { cleanInvalidateToPou } from '../patching/icache.ts';
 import type { PokeSource } from '../patching/text-poke.ts';
-import { executeMeasured, fetchHitPs, type MeasuredRun } from './fetch.ts';
+import { fetchHitPs } from './fetch.ts';
 import { offsetInText } from './host-stage2.ts';
 import { hasHostStage2, type KernelTextImage } from './image.ts';
 
-/** Basic blocks of EL2 text per entry: a world switch is some hundred instructions. */
-const HYP_BLOCKS = 24;
+/** EL2 text per entry, an estimate: __guest_enter, the vectors and __sysreg_{save,restore}_state. */
+const HYP_BYTES = 2048;
 
 /** The steps that mutants replace. */
 export interface HypSteps {
@@ -41,31 +41,17 @@ export const hypSteps: HypSteps = { firstCopy: 0 };
 export class Hyp {
   readonly #machine: Machine;
   readonly #image: KernelTextImage;
-  readonly #run: MeasuredRun;
+  readonly #counter: number;
   readonly #steps: HypSteps;
   /** The register that a trapped store stores: this CPU's own. */
   #stored = 0;
 
-  constructor(
-    cpu: Cpu,
-    machine: Machine,
-    image: KernelTextImage,
-    stream: number,
-    steps: HypSteps = hypSteps,
-  ) {
+  constructor(cpu: Cpu, machine: Machine, image: KernelTextImage, steps: HypSteps = hypSteps) {
     this.#machine = machine;
     this.#image = image;
     this.#steps = steps;
     const isLocal = image.copies[0]!.node === cpu.node;
-    const { hi, lo } = image.code;
-    this.#run = {
-      hi,
-      lo,
-      stream,
-      blocks: HYP_BLOCKS,
-      hitPs: fetchHitPs(machine),
-      counter: isLocal ? Counter.HypFetchesLocal : Counter.HypFetchesRemote,
-    };
+    this.#counter = isLocal ? Counter.HypFetchesLocal : Counter.HypFetchesRemote;
   }
 
   /** A poke source whose words a trap can find. */
@@ -130,7 +116,14 @@ export class Hyp {
     cpu.setRegime(Regime.Guest);
   }
 
+  /** The same lines each time: the end of the image, which nobody else calls often. */
   *#execute(cpu: Cpu): Program {
-    yield* executeMeasured(cpu, new CodePath(this.#image.code.layout), this.#run);
+    const { code, textBytes } = this.#image;
+    const limitPs = fetchHitPs(this.#machine) + 1;
+    for (let at = textBytes - HYP_BYTES; at < textBytes; at += LINE_BYTES) {
+      const hitEnd = cpu.deadline(limitPs);
+      while (!cpu.fetch(code.hi, (code.lo + at) | 0)) yield;
+      if (cpu.expired(hitEnd)) cpu.count(this.#counter, 1);
+    }
   }
 }

@@ -68,16 +68,14 @@ export function bootTextPatching(
   };
 }
 
-/** `stream`: of the CPU, for EL2's text. */
 export function openTextPatching(
   cpu: Cpu,
   machine: Machine,
   { text, fixmap, poking, smp }: TextPatchingImage,
   patchLock: Lock,
-  stream: number,
 ): TextPatching {
   const own = openKernelSmp(cpu, machine, smp);
-  const hyp = new Hyp(cpu, machine, text, stream);
+  const hyp = new Hyp(cpu, machine, text);
   const window =
     fixmap === null
       ? makeTemporaryMmPoke(poking!, patchLock, frameOf(text))

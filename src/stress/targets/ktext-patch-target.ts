@@ -91,7 +91,7 @@ function* patchAndRun(
   report: Reporter,
 ): Program {
   const patching = image.parts!['patching'] as TextPatchingImage;
-  const { parts, smp } = openTextPatching(cpu, machine, patching, makeQueuedSpinlock(), 0);
+  const { parts, smp } = openTextPatching(cpu, machine, patching, makeQueuedSpinlock());
   const { text } = patching;
   const own = cpu.id * SITE_BYTES;
   for (let round = 1; round <= size.operations; round++) {

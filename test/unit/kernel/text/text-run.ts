@@ -56,7 +56,7 @@ export function runTextTest(test: TextTest): KernelOutcome<TextImage> {
     cpus,
     backedBytes: 2 ** 20,
     kernelOptions: ['text'],
-    streams: ['text', 'hyp'],
+    streams: ['text'],
     parameters: { textSize: 131072, hotText: 65536, rodataSize: 65536, ...test.parameters },
     boot: (boot, { map, smp, text, userRoots }) => ({
       patching: bootTextPatching(boot, { map, userRoots, text: text!, smp: smp! }, lock),
@@ -65,7 +65,7 @@ export function runTextTest(test: TextTest): KernelOutcome<TextImage> {
       flags: toLinear(boot.allocate(0, 64)),
     }),
     *program(cpu, image): Program {
-      const patching = openTextPatching(cpu, machine, image.patching, lock, 1);
+      const patching = openTextPatching(cpu, machine, image.patching, lock);
       const trap = (at: Cpu): Program => patching.hyp.trap(at);
       const root = image.userRoots[cpu.id]!;
       yield* startCpu(cpu, image.patching.text, root, trap);
@@ -78,6 +78,6 @@ export function runTextTest(test: TextTest): KernelOutcome<TextImage> {
 /** Some hundred lines of kernel text. */
 export function* executeSome(cpu: Cpu, { machine, image }: TextKernel, blocks = 300): Program {
   const { layout, hi, lo } = image.patching.text.code;
-  const run = { hi, lo, stream: 0, blocks, hitPs: fetchHitPs(machine), counter: -1 };
+  const run = { hi, lo, stream: 0, blocks, hitPs: fetchHitPs(machine) };
   yield* executeMeasured(cpu, new CodePath(layout), run);
 }
