@@ -38,7 +38,8 @@ const LOADERS: Readonly<Record<string, Loader>> = {
   trace: async () => (await import('./trace.ts')).trace,
 };
 
-export const DEFAULT_WORKLOAD = 'dirty_log_perf_test';
+/** A profile (workloads/profiles). */
+export const DEFAULT_WORKLOAD = 'mixed';
 
 export function workloadNames(): readonly string[] {
   return Object.keys(LOADERS);

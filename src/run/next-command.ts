@@ -11,6 +11,11 @@ export function nextCommand(spec: RunSpec): string {
     .split(' ')
     .slice(3 + request.assignments.length);
   const tail = options.length > 0 ? ` ${options.join(' ')}` : '';
+  const text = spec.parameters['text'];
+  if (typeof text === 'string') {
+    const other = text === 'replicated' ? 'shared' : 'replicated';
+    return `numalab compare ${name} text=${text} text=${other}${tail}`;
+  }
   const has = (key: string): boolean => key in spec.parameters;
   if (has('faults')) {
     const other = spec.parameters['faults'] === 'parallel' ? 'exclusive' : 'parallel';

@@ -9,7 +9,7 @@ import type { Placement } from '../../workloads/workload.ts';
 import { UserError } from '../base/errors.ts';
 import type { Parameter, Parameters } from '../base/parameters.ts';
 import { formatCpulist, parseCpulist } from '../base/parse-cpulist.ts';
-import { parseCount } from '../base/parse-quantity.ts';
+import { given, parseCount } from '../base/parse-quantity.ts';
 import type { Machine } from '../machine/machine.ts';
 
 /** Keys that every workload understands. */
@@ -55,7 +55,7 @@ export function cpuOrder(machine: Machine, layout: 'packed' | 'spread'): number[
 }
 
 export function listedCpus(machine: Machine, key: string, text: string): number[] {
-  const cpus = parseCpulist(key, text);
+  const cpus = text.startsWith('node') ? cpusOfNodes(machine, key, text) : parseCpulist(key, text);
   const beyond = cpus.find((cpu) => cpu >= machine.cpuCount);
   if (beyond !== undefined) {
     throw new UserError(
@@ -63,6 +63,29 @@ export function listedCpus(machine: Machine, key: string, text: string): number[
     );
   }
   return cpus;
+}
+
+/**
+ * `node0:0-3,node1:0-3`: the first four CPUs of two nodes, whatever their numbers; for profiles that
+ * run on any machine with enough of them.
+ */
+function cpusOfNodes(machine: Machine, key: string, text: string): number[] {
+  return text.split(',').flatMap((part) => {
+    const match = /^node(\d+):([\d-]+)$/.exec(part);
+    if (match === null) {
+      throw new UserError(`${key}: ${given(part)} is no CPUs of a node; write node0:0-3`);
+    }
+    const node = Number(match[1]);
+    const own = [...machine.nodeOfCpu.keys()].filter((cpu) => machine.nodeOfCpu[cpu] === node);
+    return parseCpulist(key, match[2]!).map((index) => {
+      const cpu = own[index];
+      if (cpu !== undefined) return cpu;
+      const has = own.length === 0 ? 'no CPUs' : `CPUs node${node}:0-${own.length - 1}`;
+      throw new UserError(
+        `${key}: node${node}:${index} does not exist; node ${node} of ${machine.name} has ${has}`,
+      );
+    });
+  });
 }
 
 /** `text`: what --cpus was given, or the number that the workload chose. */

@@ -67,7 +67,7 @@ const profile = z.strictObject({
 const RIGHT: Readonly<Record<string, string>> = {
   label: 'a word of letters, digits, _ . -',
   workload: 'the name of a workload',
-  cpus: 'a list such as 0-15 or 0,4',
+  cpus: 'a list such as 0-15 or 0,4, or CPUs of nodes such as node0:0-3,node1:0-3',
   parameters: 'keys with values, for example { faults: parallel }',
   parts: `a list of 1 to ${PARTS_MAX} parts, each with label, workload and cpus`,
   name: 'a word of letters, digits, _ . -',
