@@ -74,7 +74,7 @@ export const RUN_OPTIONS: readonly Option[] = [
   {
     name: 'like',
     value: 'VERSION',
-    description: 'kernel options of a version: v5.17, v6.0, v6.2, v6.5, v6.13',
+    description: 'kernel options of a version (numalab list variants): v6.5, posted:ktext-v2',
   },
   {
     name: 'set',
