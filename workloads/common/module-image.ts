@@ -1,7 +1,7 @@
 /**
- * What a module consists of: its sections, their sizes and their contents. Sizes are estimates after
- * the modules of a distribution's kernel: text of 4 to 128 KiB, half of it at most 16, data and
- * read-only data a part of that, and a little that is only needed while it starts.
+ * What a module consists of: its sections, their sizes and their contents. Sizes are estimates
+ * after the modules of a distribution's kernel: text of 4 to 128 KiB, half of it at most 16, data
+ * and read-only data a part of that, and a little that is only needed while it starts.
  *
  * The first word of every line says which module and which line it is, as in BPF programs: whoever
  * runs a module can tell whether it executes what was loaded.

@@ -3,10 +3,10 @@
  * load_module, move_module, apply_relocations, complete_formation, do_init_module; delete_module,
  * free_module).
  *
- * Deviations: no symbols, no sysfs, no notifiers; a relocation reads and writes a word that is right
- * already, one per 32 bytes; text that can't be written in place is relocated in the file's copy;
- * init memory, which a work item frees after a grace period, the loader frees itself, after what is
- * measured as the load.
+ * Deviations: no symbols, no sysfs, no notifiers; a relocation reads and writes a word that is
+ * right already, one per 32 bytes; text that can't be written in place is relocated in the file's
+ * copy; init memory, which a work item frees after a grace period, the loader frees itself, after
+ * what is measured as the load.
  */
 
 import { CheckError, UserError } from '../../src/base/errors.ts';

@@ -1,7 +1,7 @@
 /**
  * Promises: module_load loads, runs and unloads every module with each allocator, under every
- * checker and with the words of a module where its text is; with module_alloc no
- * area of vmalloc is left in use; a module is a function of its random word and has its sections in a row.
+ * checker and with the words of a module where its text is; with module_alloc no area of vmalloc is
+ * left in use; a module is a function of its random word and has its sections in a row.
  */
 
 import { describe, expect, it } from 'vitest';
