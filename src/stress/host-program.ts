@@ -3,7 +3,7 @@
  * a round of it: the target is made again in every thread, from plain data.
  */
 
-import type { EventLog } from '../engine/host/event-log.ts';
+import type { EventLog, HearEvent } from '../engine/host/event-log.ts';
 import { FindingError } from '../engine/host/finding.ts';
 import type { ProgramOwner } from '../engine/host/spec.ts';
 import type { PhysicalMemory } from '../memory/physical-memory.ts';
@@ -73,14 +73,19 @@ function hearEvents(
     isBlocked: () => false,
     interrupts: (cpu: number) => enabled[cpu]!,
     word: (hi: number, lo: number) => memory.peek32(hi, lo),
+    hearsLittle: true,
     reach: report.reach,
     fail: report.fail,
   };
   const oracles = observe(context);
   oracles.begin?.();
-  const whole = events.replay((cpu, kind, hi, lo, interrupts) => {
+  const hear: HearEvent = (cpu, kind, hi, lo, interrupts) => {
     enabled[cpu] = interrupts;
     oracles.event?.(cpu, kind, hi, lo);
+  };
+  const whole = events.replay(hear, {
+    began: (cpu) => oracles.began(cpu),
+    made: (access) => oracles.translated?.({ ...access, context: 0, vaHi: 0, vaLo: 0 }),
   });
   // What is over only at the end can't be judged by a beginning.
   if (whole) oracles.finish?.();

@@ -33,6 +33,7 @@ const OPERATIONS = 200;
 const NAP_EVERY = 256;
 const TLBI_LAG = 8;
 const EVENT_ROOM = 1 << 16;
+const ACCESS_ROOM = 1 << 12;
 const ROOM_BYTES = 1 << 20;
 /** Random streams of programs are by index; no target has more. */
 const STREAMS = ['stress-0', 'stress-1', 'stress-2', 'stress-3'];
@@ -141,6 +142,7 @@ async function specOf(
     napEvery: NAP_EVERY,
     tlbiLag: TLBI_LAG,
     eventRoom: EVENT_ROOM,
+    accessRoom: ACCESS_ROOM,
     rounds: { seconds, pristine: buffers.zones.map(copyOf) },
     pins: (await planPins(machine, activeCpus)).pins,
   };

@@ -7,6 +7,7 @@
  * What comes after the log's room is used up is counted and not kept.
  */
 
+import { AccessReader, type HearAccess, type RoundAccesses } from './access-log.ts';
 import { Global } from './control.ts';
 
 const WORDS = 4;
@@ -29,11 +30,18 @@ export class EventLog {
   readonly #control: Int32Array<SharedArrayBuffer>;
   readonly #words: Int32Array;
   readonly #entries: number;
+  /** null: only events are kept. */
+  readonly #accesses: RoundAccesses | null;
 
-  constructor(control: Int32Array<SharedArrayBuffer>, buffer: SharedArrayBuffer) {
+  constructor(
+    control: Int32Array<SharedArrayBuffer>,
+    buffer: SharedArrayBuffer,
+    accesses: RoundAccesses | null = null,
+  ) {
     this.#control = control;
     this.#words = new Int32Array(buffer);
     this.#entries = this.#words.length / WORDS;
+    this.#accesses = accesses;
   }
 
   add(cpu: number, kind: number, hi: number, lo: number, interrupts: boolean): void {
@@ -47,10 +55,19 @@ export class EventLog {
     this.#words[at + Word.Lo] = lo;
   }
 
-  /** All events of a round that is over. False: some were not kept, and the rest is a prefix. */
-  replay(hear: HearEvent): boolean {
+  /**
+   * All events of a round that is over, and the beginnings and ends of accesses between them. False:
+   * some events were not kept, and the rest is a prefix.
+   */
+  replay(hear: HearEvent, hearAccess: HearAccess | null = null): boolean {
     const count = Atomics.load(this.#control, Global.EventNext);
-    for (let number = 0; number < Math.min(count, this.#entries); number++) {
+    const kept = Math.min(count, this.#entries);
+    const reader =
+      hearAccess === null || this.#accesses === null
+        ? null
+        : new AccessReader(this.#accesses, hearAccess);
+    for (let number = 0; number < kept; number++) {
+      reader?.until(number);
       const at = number * WORDS;
       const first = this.#words[at + Word.CpuAndFlags]!;
       hear(
@@ -61,6 +78,7 @@ export class EventLog {
         (first & INTERRUPTS_ENABLED) !== 0,
       );
     }
+    reader?.until(kept);
     return count <= this.#entries;
   }
 }

@@ -12,6 +12,7 @@ import { RandomStream } from '../../base/random.ts';
 import type { Cpu, Handler, Program } from '../../cpu/cpu.ts';
 import { comesThrough, EventKind, InterruptLevel, type Regime } from '../../cpu/operations.ts';
 import { Counter } from '../../metrics/definition.ts';
+import { AccessLog } from './access-log.ts';
 import { Abort, Block, Global, State, VECTORS } from './control.ts';
 import { EventLog } from './event-log.ts';
 import { GhostLocks } from './ghost-locks.ts';
@@ -60,6 +61,7 @@ export abstract class HostCpuCore extends HostMeasures {
   readonly #trace: Trace;
   readonly #ghosts: GhostLocks;
   readonly #events: EventLog;
+  protected readonly accesses: AccessLog;
   readonly #naps: RandomStream;
   #untilNap: number;
   #untilServed = 0;
@@ -72,6 +74,7 @@ export abstract class HostCpuCore extends HostMeasures {
     this.#trace = new Trace(this.words, this.block);
     this.#ghosts = new GhostLocks(this.words, this.bell.layout, this.id);
     this.#events = new EventLog(this.words, task.events);
+    this.accesses = new AccessLog(this.words, task.accesses, task.spec.accessRoom, this.id);
     this.#naps = new RandomStream(seed + round, 'naps', this.id);
     this.#untilNap = napEvery === 0 ? Number.POSITIVE_INFINITY : this.#nextNap();
   }
@@ -131,6 +134,7 @@ export abstract class HostCpuCore extends HostMeasures {
 
   /** A finished CPU is idle, not gone: it takes interrupts and acknowledges TLBIs (ER-I6). */
   #finish(): void {
+    this.accesses.close();
     this.publish();
     this.interruptsEnabled = true;
     Atomics.add(this.words, Global.Finished, 1);
@@ -159,6 +163,7 @@ export abstract class HostCpuCore extends HostMeasures {
 
   /** First thing in every attempt; false = the attempt is not made now: return refused(). */
   protected serve(operation: number, aHi: number, aLo: number): boolean {
+    this.accesses.close();
     this.#attempts++;
     this.#trace.attempt(operation, aHi, aLo);
     if ((this.#attempts & PUBLISH_MASK) === 0) this.publish();
@@ -323,6 +328,7 @@ export abstract class HostCpuCore extends HostMeasures {
   /** Oracles here are ghost words, and a log for those that look at a whole round. */
   event(kind: number, aHi: number, aLo: number): void {
     if (kind === EventKind.BranchPassed) return;
+    this.accesses.close();
     if (kind === EventKind.LockAcquired) this.words[this.block + Block.Writes]!++;
     else if (kind === EventKind.ReadLockAcquired) this.words[this.block + Block.Reads]!++;
     this.#events.add(this.id, kind, aHi, aLo, this.interruptsEnabled);

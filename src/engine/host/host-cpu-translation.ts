@@ -57,13 +57,16 @@ export abstract class HostCpuTranslation extends HostCpuCore {
   /** True: the attempt may be made, on pa*. False: return refused(). */
   protected reach(operation: number, aHi: number, aLo: number, right: number): boolean {
     if (!this.serve(operation, aHi, aLo)) return false;
-    const { translation } = this;
+    const { translation, accesses } = this;
+    const isLogged = accesses.isOn && (aHi >= 0 || this.regime === Regime.Guest);
+    if (isLogged) accesses.begin();
     if (!translation.translate(aHi, aLo, right)) {
       this.#fault(aHi, aLo, right);
       return false;
     }
     this.paHi = translation.paHi;
     this.paLo = translation.paLo;
+    if (isLogged) accesses.add(this.regime, this.paHi, this.paLo, right === RIGHT.Write);
     return true;
   }
 

@@ -13,6 +13,7 @@ import {
   InterruptedError,
   StallError,
 } from '../../base/errors.ts';
+import { accessLogBytes } from './access-log.ts';
 import { Abort, Block, blockOf, controlBytes, controlLayout, Global } from './control.ts';
 import { eventLogBytes } from './event-log.ts';
 import type { HostFinding } from './finding.ts';
@@ -99,9 +100,12 @@ class HostRun {
     this.#words = new Int32Array(this.#control);
     this.#stallWatch = new StallWatch(spec, this.#control);
     const events = new SharedArrayBuffer(eventLogBytes(spec.eventRoom));
+    const accessBytes = accessLogBytes(spec.machine.cpuCount, spec.accessRoom);
+    const accesses = new SharedArrayBuffer(accessBytes);
+    const control = this.#control;
     const startMs = hostClockMs();
     this.#workers = spec.activeCpus.map((cpu) => {
-      const workerData: HostTask = { spec, control: this.#control, events, cpu, startMs };
+      const workerData: HostTask = { spec, control, events, accesses, cpu, startMs };
       return new Worker(workerUrl(), { workerData });
     });
     this.#replies = this.#workers.map((worker, index) =>

@@ -118,8 +118,11 @@ class Rounds {
   }
 
   #prepareNext(): void {
-    const { spec, events } = this.#task;
-    const log = new EventLog(this.#words, events);
+    const { spec, events, accesses } = this.#task;
+    const log = new EventLog(this.#words, events, {
+      buffer: accesses,
+      cpuCount: spec.machine.cpuCount,
+    });
     this.#owner.finish?.(this.#memory, log, spec.image, spec.context);
     const { seconds, pristine } = spec.rounds!;
     this.#memory.zones.forEach((zone, node) => {

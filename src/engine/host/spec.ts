@@ -62,6 +62,8 @@ export interface HostSpec {
   readonly tlbiLag: number;
   /** Events kept per round, for ProgramOwner.finish; 0 = none. */
   readonly eventRoom: number;
+  /** Accesses through page tables kept per round and CPU, with the events; 0 = none. */
+  readonly accessRoom: number;
   /** null: once. */
   readonly rounds: Rounds | null;
   /** Host CPUs of each active CPU's thread; null: wherever the host puts it. */
@@ -77,6 +79,7 @@ export const HOST_DEFAULTS = {
   napEvery: 0,
   tlbiLag: 0,
   eventRoom: 0,
+  accessRoom: 0,
   rounds: null,
   pins: null,
 } as const satisfies Partial<HostSpec>;
@@ -86,6 +89,7 @@ export interface HostTask {
   readonly spec: HostSpec;
   readonly control: SharedArrayBuffer;
   readonly events: SharedArrayBuffer;
+  readonly accesses: SharedArrayBuffer;
   readonly cpu: number;
   /** When the run began (hostClockMs). */
   readonly startMs: number;

@@ -59,14 +59,20 @@ WANTED_BY[EventKind.TextPatched] = Late.Text;
 WANTED_BY[EventKind.PokeWindow] = Late.Windows;
 WANTED_BY[EventKind.TextPublished] = Late.Windows | Late.Lives;
 
+/** Where accesses take time, their beginnings are told too. */
+export interface Listener extends Observer {
+  began(cpu: number): void;
+}
+
 /** All oracles of one schedule after the other. */
-export function observe(context: OracleContext, limits: OracleLimits = {}): Observer {
+export function observe(context: OracleContext, limits: OracleLimits = {}): Listener {
   const late: StressOracle[] = [];
   let called = 0;
   let all: StressOracle[] = [];
   let hear: Having<'event'>[] = [];
   let look: Having<'access'>[] = [];
   let follow: Having<'translated'>[] = [];
+  let starts: Having<'began'>[] = [];
   let changes: Having<'wrote'>[] = [];
   // Only those that came late have this.
   let walks: Having<'walkRead'>[] = [];
@@ -75,6 +81,7 @@ export function observe(context: OracleContext, limits: OracleLimits = {}): Obse
     hear = having(here, 'event');
     look = having(here, 'access');
     follow = having(here, 'translated');
+    starts = having(here, 'began');
     changes = having(here, 'wrote');
   };
   const call = (wanted: number): void => {
@@ -121,6 +128,9 @@ export function observe(context: OracleContext, limits: OracleLimits = {}): Obse
       if ((called & Late.Tables) === 0) call(Late.Tables);
       for (const oracle of late) oracle.setRoot?.(cpu, register, hi, lo);
     },
+    began(cpu) {
+      for (const oracle of starts) oracle.began(cpu);
+    },
     translated(translated) {
       for (const oracle of follow) oracle.translated(translated);
     },
@@ -133,7 +143,8 @@ export function observe(context: OracleContext, limits: OracleLimits = {}): Obse
 function makeLate(wanted: number, context: OracleContext): StressOracle[] {
   const { word, newestText } = context;
   const made: StressOracle[] = [];
-  if ((wanted & Late.Tables) !== 0 && word !== undefined && context.needsNoBreak !== true) {
+  const hears = word !== undefined && context.hearsLittle !== true;
+  if ((wanted & Late.Tables) !== 0 && hears && context.needsNoBreak !== true) {
     made.push(makeBreakBeforeMake(context, word));
   }
   if ((wanted & Late.Text) !== 0 && newestText !== undefined) {
@@ -144,7 +155,7 @@ function makeLate(wanted: number, context: OracleContext): StressOracle[] {
   }
   if ((wanted & Late.Lives) !== 0) made.push(makeFreedText(context));
   if ((wanted & Late.Histories) !== 0) made.push(makeHistory(context));
-  if ((wanted & Late.Bitmaps) !== 0 && word !== undefined) made.push(makeDirtyLog(context, word));
+  if ((wanted & Late.Bitmaps) !== 0 && hears) made.push(makeDirtyLog(context, word));
   return made;
 }
 

@@ -19,6 +19,7 @@ export const BREAK_BEFORE_MAKE_FACTS: OracleFacts = {
   name: BREAK_BEFORE_MAKE,
   description:
     'a valid descriptor is broken, flushed by TLBIs that cover it, and only then made anew',
+  // Not on the host: stores to one descriptor that race have no order that numbers can tell.
   engines: ['explore', 'virtual'],
 };
 

@@ -73,6 +73,8 @@ class History implements StressOracle {
   /** By CPU: the page that its accesses as a guest are to, and since when. */
   readonly #pages: Float64Array;
   readonly #since: Float64Array;
+  /** By CPU: when the access began that is under way; -1: accesses are steps. */
+  readonly #began: Float64Array;
   readonly #uses = new Map<number, Use[]>();
   readonly #roots = new Map<number, Root>();
   #now = 0;
@@ -81,11 +83,13 @@ class History implements StressOracle {
     this.#context = context;
     this.#pages = new Float64Array(context.cpuCount).fill(-1);
     this.#since = new Float64Array(context.cpuCount);
+    this.#began = new Float64Array(context.cpuCount).fill(-1);
   }
 
   begin(): void {
     this.#changes.length = this.#current.length = this.#now = 0;
     this.#pages.fill(-1);
+    this.#began.fill(-1);
     this.#uses.clear();
     this.#roots.clear();
   }
@@ -117,6 +121,10 @@ class History implements StressOracle {
         break;
       default:
     }
+  }
+
+  began(cpu: number): void {
+    this.#began[cpu] = this.#now++;
   }
 
   translated({ cpu, regime, paHi, paLo, write }: Translated): void {
@@ -154,7 +162,8 @@ class History implements StressOracle {
     const page = this.#pages[cpu]!;
     if (page < 0) return;
     // A walk that finds nothing began before; an access is one step with its translation.
-    const invoked = refused === 'no' ? this.#now : this.#since[cpu]!;
+    const began = this.#began[cpu]!;
+    const invoked = refused !== 'no' ? this.#since[cpu]! : began < 0 ? this.#now : began;
     let list = this.#uses.get(page);
     if (list === undefined) this.#uses.set(page, (list = []));
     list.push({ cpu, invoked, returned: this.#now++, write, frame, refused });

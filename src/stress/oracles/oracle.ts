@@ -34,6 +34,8 @@ export interface OracleContext {
   readonly kernelRoots?: readonly Address[];
   /** x86: a valid entry may be replaced by another at once. */
   readonly needsNoBreak?: boolean;
+  /** Only accesses through translations are told, and no stores, TLBIs or DSBs. */
+  readonly hearsLittle?: boolean;
   /** FEAT_BBM: the size of a mapping may change without a break. */
   readonly sizesMayDiffer?: boolean;
   /** Ends the schedule; an engine may make it throw. */
@@ -60,6 +62,11 @@ export interface StressOracle {
   setRoot?(cpu: number, register: number, hi: number, lo: number): void;
   /** A word of declared text is executed: number of the content that its line had. */
   fetched?(cpu: number, hi: number, lo: number, version: number): void;
+  /**
+   * The CPU's next access begins, with its translation: it takes effect between here and
+   * `translated`. Never told where an access is one step.
+   */
+  began?(cpu: number): void;
   /** An access was made through a translation. */
   translated?(translated: Translated): void;
   /** All programs have ended. */

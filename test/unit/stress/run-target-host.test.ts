@@ -51,6 +51,11 @@ describe('mutants on the host engine', () => {
     expect(['short-grace-period', 'torn-read']).toContain(finding?.oracle);
   });
 
+  it('a TLBI that reaches its own CPU only is found by a translation that outlives it', async () => {
+    const { finding } = await runMutant('P05');
+    expect(finding?.oracle).toBe('stale-tlb');
+  });
+
   it('a deadlock says what each CPU waits for and did last', async () => {
     const { kind, finding, lines } = await runMutant('M07');
     expect([kind, finding]).toEqual(['failed', null]);
