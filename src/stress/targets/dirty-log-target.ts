@@ -9,7 +9,7 @@
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { Condition, Order, Regime } from '../../cpu/operations.ts';
+import { Condition, EventKind, Order, Regime } from '../../cpu/operations.ts';
 import { rcuExitIdle } from '../../kernel/base/rcu.ts';
 import { getDirtyLog } from '../../kernel/stage2/dirty-log.ts';
 import { SlotFlag } from '../../kernel/stage2/memslots.ts';
@@ -20,6 +20,7 @@ import { openVms, type Vm } from '../../kernel/stage2/vm.ts';
 import { type Address, addBytes, toLinear } from '../../memory/physical-address.ts';
 import { PERM_EXEC, PERM_READ } from '../../translation/descriptors.ts';
 import { checkCopied, type LoggedPage } from '../oracles/dirty-log.ts';
+import { tellDirtyBitmap } from '../oracles/history-events.ts';
 import type { Memory, Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
 import { GUEST_VA, type SmallVm } from './small-vm.ts';
 import { bootSmallKvm, type SmallKvm } from './small-vm-kvm.ts';
@@ -69,6 +70,7 @@ export function dirtyLogTarget({ name, writeProtect, steps }: DirtyLogTargetOpti
     },
     program(cpu, image, size) {
       if (cpu.id >= size.cpus) return null;
+      if (cpu.id === 0) tellBitmap(cpu, kvmOf(image));
       return takePart(cpu, kvmOf(image), image.addresses['copies']!, size, all);
     },
     finish(memory, image, _size, report) {
@@ -77,6 +79,15 @@ export function dirtyLogTarget({ name, writeProtect, steps }: DirtyLogTargetOpti
       tellGoals(memory, pages, report);
     },
   };
+}
+
+/** What boot has made: pages that are protected, and the bitmap that has to name who writes. */
+function tellBitmap(cpu: Cpu, { vms, kvm }: SmallKvm): void {
+  const { bitmapHi, bitmapLo } = kvm.vms[0]!.slots[0]!;
+  const { hi, lo } = vms[0]!.blocks[0]!;
+  tellDirtyBitmap(cpu, { hi: bitmapHi, lo: bitmapLo }, { hi, lo }, PAGES * PAGE);
+  cpu.event(EventKind.PageWriteProtected, hi, lo | Math.log2(PAGES * PAGE));
+  cpu.event(EventKind.WriteProtectFlushed, 0, 0);
 }
 
 function* takePart(
