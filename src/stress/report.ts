@@ -5,13 +5,13 @@ import { sizeText as treeText } from '../engine/explore/exhaustive/estimate.ts';
 import { type Look, paint } from '../report/color.ts';
 import { groupDigits } from '../report/table.ts';
 import type { CampaignResult } from './campaign.ts';
-import type { TargetReference } from './campaign-task.ts';
+import type { CampaignSetup, TargetReference } from './campaign-task.ts';
 import type { FailureStory } from './explain-failure.ts';
 import { failureText, sizeText } from './failure-report.ts';
 import { mutantNamed } from './registry.ts';
 import type { SearchOutcome } from './search-all.ts';
 import type { Goal, StressSize } from './target.ts';
-import { type Meaning, sizesOf } from './verdict.ts';
+import { allows, type Meaning, sizesOf } from './verdict.ts';
 
 /** One target's campaign, judged. */
 export interface Judged {
@@ -107,7 +107,7 @@ function meaningText({ result, meaning }: Judged): string[] {
     const what = meaning.verdict === 'vacuous' ? 'so the pass says nothing about it' : 'so far';
     lines.push(`not reached: ${name}, ${what}`);
   }
-  lines.push(...outOfReachText(meaning, result.setup.size));
+  lines.push(...outOfReachText(meaning, result.setup));
   if (result.limited > 0) {
     lines.push(`${groupDigits(result.limited)} schedules were cut off by the step limit`);
   }
@@ -115,10 +115,11 @@ function meaningText({ result, meaning }: Judged): string[] {
 }
 
 /** A line per reason. */
-function outOfReachText({ outOfReach }: Meaning, size: StressSize): string[] {
+function outOfReachText({ outOfReach }: Meaning, { size, strategy }: CampaignSetup): string[] {
   const names = new Map<string, string[]>();
   for (const goal of outOfReach) {
-    const why = whyNot(goal, size);
+    const notBy = allows(goal, size) ? goal.notBy?.[strategy] : undefined;
+    const why = notBy === undefined ? whyNot(goal, size) : `not by ${strategy}: ${notBy}`;
     names.set(why, [...(names.get(why) ?? []), goal.name]);
   }
   return [...names].map(([why, goals]) => `out of reach: ${goals.join(', ')} ${why}`);

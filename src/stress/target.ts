@@ -43,6 +43,8 @@ export interface Goal {
   readonly leastOperations: number;
   /** From any of these sizes on it is in reach too. */
   readonly or?: readonly StressSize[];
+  /** Strategies that are not expected to get there alone, and why. */
+  readonly notBy?: Readonly<Record<string, string>>;
   /** No size is enough, and why. */
   readonly unreachable?: string;
 }

@@ -27,7 +27,7 @@ export interface Meaning {
   readonly reached: readonly string[];
   /** In reach, and not met. */
   readonly missed: readonly Goal[];
-  /** Not with this size. */
+  /** Not with this size, or not by this strategy. */
   readonly outOfReach: readonly Goal[];
   readonly residuals: readonly Residual[];
   /** n and k of the residuals. */
@@ -38,9 +38,10 @@ export interface Meaning {
 const DEPTHS = [2, 3];
 
 export function meaningOf(result: CampaignResult, target: StressTarget): Meaning {
-  const { size, model } = result.setup;
+  const { size, model, strategy } = result.setup;
   // What was reached was in reach, whatever is declared.
-  const inReach = (goal: Goal): boolean => result.reached.has(goal.name) || allows(goal, size);
+  const inReach = (goal: Goal): boolean =>
+    result.reached.has(goal.name) || (allows(goal, size) && goal.notBy?.[strategy] === undefined);
   const goals = target.goals.filter(inReach);
   const missed = goals.filter(({ name }) => !result.reached.has(name));
   // Each store buffer is one more thread that a scheduler moves.
