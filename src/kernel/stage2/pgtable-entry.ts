@@ -10,6 +10,7 @@
 import { assert } from '../../base/assert.ts';
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Metric } from '../../metrics/definition.ts';
+import { notePassed } from '../../sync/lock-events.ts';
 import { isValid } from '../../translation/descriptors.ts';
 import { levelShift } from '../../translation/granule.ts';
 import {
@@ -18,6 +19,7 @@ import {
   KVM_INVALID_PTE_LOCKED,
 } from '../../translation/stage2-descriptors.ts';
 import { alignDown } from './address.ts';
+import { Stage2Branch } from './branches.ts';
 import { type Visit, Walk } from './pgtable-walk.ts';
 import { getTablePage, putTablePage } from './table-page.ts';
 import { flushIpa, flushRange } from './tlb-flush.ts';
@@ -31,6 +33,7 @@ export function* tryBreakEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
   const { oldHi, oldLo, level } = visit;
   if (isLockedInvalid(oldLo)) {
     assert((visit.flags & Walk.Shared) !== 0, 'an exclusive walk met a locked entry');
+    notePassed(cpu, Stage2Branch.MetBroken);
     cpu.ok = false;
     return;
   }
@@ -38,7 +41,10 @@ export function* tryBreakEntry(cpu: Cpu, vm: Vm, visit: Visit): Program {
   if (vm.steps.breaks(visit)) {
     while (!vm.steps.trySet(cpu, visit, 0, KVM_INVALID_PTE_LOCKED)) yield;
   }
-  if (!cpu.ok) return;
+  if (!cpu.ok) {
+    notePassed(cpu, Stage2Branch.Lost);
+    return;
+  }
   if ((visit.flags & Walk.SkipBbmTlbi) === 0 && isValid(oldLo) && vm.steps.breakFlushes(visit)) {
     const inFault = (visit.flags & Walk.HandleFault) !== 0;
     if (inFault) cpu.begin(Metric.FaultTlbi);

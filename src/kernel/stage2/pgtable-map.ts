@@ -11,6 +11,7 @@
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { Fence } from '../../cpu/operations.ts';
 import { Counter } from '../../metrics/definition.ts';
+import { notePassed } from '../../sync/lock-events.ts';
 import {
   isTable,
   isValid,
@@ -28,6 +29,7 @@ import {
 } from '../../translation/stage2-descriptors.ts';
 import { E2BIG, EAGAIN, ENOMEM } from '../base/errno.ts';
 import { addressHi, addressLo, powerOfTwo } from './address.ts';
+import { Stage2Branch } from './branches.ts';
 import { cleanMappedPage } from './cache-maintenance.ts';
 import { makeEntry, tryBreakEntry } from './pgtable-entry.ts';
 import { type Visit, Walk, type Walker, walkTables } from './pgtable-walk.ts';
@@ -135,6 +137,7 @@ function* visitLeaf(cpu: Cpu, vm: Vm, visit: Visit, request: MapRequest): Progra
   const splitsBlock = isValid(visit.oldLo);
   if (splitsBlock && vm.options.stage2Bbm) {
     yield* splitWithoutBreak(cpu, vm, visit, request.tables);
+    if (cpu.ret === 0) notePassed(cpu, Stage2Branch.Split);
     return;
   }
   yield* takeTablePage(cpu, request.tables);
@@ -146,6 +149,7 @@ function* visitLeaf(cpu: Cpu, vm: Vm, visit: Visit, request: MapRequest): Progra
   const tableLo = cpu.lo;
   yield* tryBreakEntry(cpu, vm, visit);
   if (!cpu.ok) {
+    notePassed(cpu, Stage2Branch.TableInVain);
     yield* freeTablePage(cpu, vm, tableHi, tableLo);
     cpu.ret = -EAGAIN;
     return;
@@ -153,7 +157,10 @@ function* visitLeaf(cpu: Cpu, vm: Vm, visit: Visit, request: MapRequest): Progra
   const hi = tableDescriptorHi(tableHi);
   const lo = tableDescriptorLo(tableLo);
   yield* makeEntry(cpu, vm, visit, hi, lo);
-  if (splitsBlock) cpu.count(Counter.BlocksSplit, 1);
+  if (splitsBlock) {
+    cpu.count(Counter.BlocksSplit, 1);
+    notePassed(cpu, Stage2Branch.Split);
+  }
   cpu.ret = 0;
 }
 
@@ -165,7 +172,10 @@ function* visitTable(cpu: Cpu, vm: Vm, visit: Visit, request: MapRequest): Progr
   const locked: LockedEntry[] = [];
   if (vm.steps.locksDescendants(vm)) {
     yield* lockDescendants(cpu, vm, childHi, childLo, level + 1, visit.flags, locked);
-    if (cpu.ret !== 0) return;
+    if (cpu.ret !== 0) {
+      notePassed(cpu, Stage2Branch.GaveUp);
+      return;
+    }
   }
   yield* tryLeaf(cpu, vm, visit, request);
   if (cpu.ret !== 0) {
@@ -175,6 +185,7 @@ function* visitTable(cpu: Cpu, vm: Vm, visit: Visit, request: MapRequest): Progr
     return;
   }
   cpu.count(Counter.BlocksPromoted, 1);
+  notePassed(cpu, Stage2Branch.Coalesced);
   yield* unlinkTable(cpu, vm, childHi, childLo, level);
   cpu.ret = 0;
 }

@@ -10,12 +10,14 @@
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { LINEAR_MAP_HI } from '../../memory/physical-address.ts';
+import { notePassed } from '../../sync/lock-events.ts';
 import {
   isCounted,
   isLockedInvalid,
   KVM_INVALID_PTE_LOCKED,
 } from '../../translation/stage2-descriptors.ts';
 import { EAGAIN } from '../base/errno.ts';
+import { Stage2Branch } from './branches.ts';
 import { type Visit, Walk, type Walker, walkUnlinked } from './pgtable-walk.ts';
 import { getTablePage, putTablePage } from './table-page.ts';
 import type { Vm } from './vm.ts';
@@ -54,11 +56,13 @@ export function* lockDescendants(
 function* lockEntry(cpu: Cpu, vm: Vm, visit: Visit, locked: LockedEntry[]): Program {
   const { entryHi, entryLo, oldHi, oldLo } = visit;
   if (isLockedInvalid(oldLo)) {
+    notePassed(cpu, Stage2Branch.MetBroken);
     cpu.ret = -EAGAIN;
     return;
   }
   while (!vm.steps.trySet(cpu, visit, 0, KVM_INVALID_PTE_LOCKED)) yield;
   if (!cpu.ok) {
+    notePassed(cpu, Stage2Branch.Lost);
     cpu.ret = -EAGAIN;
     return;
   }

@@ -14,6 +14,7 @@
 import type { Cpu, Program } from '../../cpu/cpu.ts';
 import { EventKind, Fence } from '../../cpu/operations.ts';
 import { Counter, Metric } from '../../metrics/definition.ts';
+import { notePassed } from '../../sync/lock-events.ts';
 import {
   isValid,
   outputHi,
@@ -27,6 +28,7 @@ import { levelShift } from '../../translation/granule.ts';
 import { S2_READ, S2_WRITE, S2_XN_HI } from '../../translation/stage2-descriptors.ts';
 import { EAGAIN } from '../base/errno.ts';
 import { addressOf } from './address.ts';
+import { Stage2Branch } from './branches.ts';
 import { invalidateInstructions } from './cache-maintenance.ts';
 import { type Visit, Walk, type Walker, walkTables } from './pgtable-walk.ts';
 import { flushIpa, flushIpaLocal } from './tlb-flush.ts';
@@ -60,6 +62,7 @@ export function attributeWalker(vm: Vm, change: AttributeChange, modes: number):
 function* changeLeaf(cpu: Cpu, vm: Vm, visit: Visit, hi: number, lo: number): Program {
   const { oldHi, oldLo, level } = visit;
   if (!isValid(oldLo)) {
+    notePassed(cpu, Stage2Branch.MetBroken);
     cpu.ret = -EAGAIN;
     return;
   }
@@ -71,6 +74,7 @@ function* changeLeaf(cpu: Cpu, vm: Vm, visit: Visit, hi: number, lo: number): Pr
   }
   while (!vm.steps.trySet(cpu, visit, hi, lo)) yield;
   cpu.ret = cpu.ok ? 0 : -EAGAIN;
+  if (!cpu.ok) notePassed(cpu, Stage2Branch.Lost);
   if (cpu.ok && (oldLo & ~lo & S2_WRITE) !== 0) {
     const shift = levelShift(vm.granule, level);
     cpu.event(EventKind.PageWriteProtected, outputHi(oldHi, shift), outputLo(oldLo, shift) | shift);
@@ -105,7 +109,10 @@ export function* relaxPermissions(
     else yield* flushIpa(cpu, vm, ipa);
     cpu.end(Metric.FaultTlbi);
   }
-  if (result === 0) cpu.count(Counter.FaultsRelaxed, 1);
+  if (result === 0) {
+    cpu.count(Counter.FaultsRelaxed, 1);
+    if (!change.changed!) notePassed(cpu, Stage2Branch.FoundRelaxed);
+  }
   cpu.ret = result;
 }
 

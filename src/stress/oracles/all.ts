@@ -23,6 +23,7 @@ import type { OracleContext, StressOracle } from './oracle.ts';
 import { makeStaleText } from './stale-text.ts';
 import { makeStaleTlb } from './stale-tlb.ts';
 import { makeStarvation } from './starvation.ts';
+import { makeTableReach } from './table-reach.ts';
 import { makeUseAfterFree } from './use-after-free.ts';
 import { makeWriteXorExecute } from './write-xor-execute.ts';
 
@@ -44,12 +45,21 @@ function having<Name extends Method>(all: readonly StressOracle[], name: Name): 
   return all.filter((oracle): oracle is Having<Name> => oracle[name] !== undefined);
 }
 
-const Late = { Tables: 1, Histories: 2, Bitmaps: 4, Text: 8, Windows: 16, Lives: 32 } as const;
+const Late = {
+  Tables: 1,
+  Histories: 2,
+  Bitmaps: 4,
+  Text: 8,
+  Windows: 16,
+  Lives: 32,
+  Unlinked: 64,
+} as const;
 
 /** By kind of event: who has to be there to hear it. */
 const WANTED_BY = new Uint8Array(256);
 WANTED_BY[EventKind.TablePageAllocated] = Late.Tables;
 WANTED_BY[EventKind.TablePageFreed] = Late.Tables;
+WANTED_BY[EventKind.TablePageUnlinked] = Late.Unlinked;
 WANTED_BY[EventKind.TableRoot] = Late.Tables | Late.Histories;
 WANTED_BY[EventKind.ChangeInvoked] = Late.Histories;
 WANTED_BY[EventKind.GuestAccess] = Late.Histories;
@@ -150,10 +160,11 @@ function makeLate(wanted: number, context: OracleContext): StressOracle[] {
   if ((wanted & Late.Text) !== 0 && newestText !== undefined) {
     made.push(makeStaleText(context, newestText));
   }
-  if ((wanted & Late.Windows) !== 0 && word !== undefined) {
+  if ((wanted & Late.Windows) !== 0 && hears) {
     made.push(makeWriteXorExecute(context, word));
   }
   if ((wanted & Late.Lives) !== 0) made.push(makeFreedText(context));
+  if ((wanted & Late.Unlinked) !== 0) made.push(makeTableReach(context));
   if ((wanted & Late.Histories) !== 0) made.push(makeHistory(context));
   if ((wanted & Late.Bitmaps) !== 0 && hears) made.push(makeDirtyLog(context, word));
   return made;

@@ -26,6 +26,7 @@ import {
   pruneScene,
   relaxScene,
   remapScene,
+  splitScene,
   unmapScene,
 } from './stage2-scenes.ts';
 import { type Scene, stage2Target } from './stage2-target.ts';
@@ -40,6 +41,7 @@ const SCENES: Readonly<Record<string, Scene>> = {
   'stage2-meet': meetScene,
   'stage2-lock-descendants': lockDescendantsScene,
   'stage2-relax': relaxScene,
+  'stage2-split': splitScene,
 };
 
 export const PROTOCOLS: Readonly<Record<string, () => StressTarget>> = {

@@ -19,12 +19,14 @@ import {
 import { rcuEnterIdle, rcuExitIdle } from '../../kernel/base/rcu.ts';
 import { addressOf } from '../../kernel/stage2/address.ts';
 import { testClearYoung } from '../../kernel/stage2/age.ts';
+import { Stage2Branch } from '../../kernel/stage2/branches.ts';
 import { mapRange } from '../../kernel/stage2/pgtable-map.ts';
 import { Walk } from '../../kernel/stage2/pgtable-walk.ts';
 import { makeYoung, relaxPermissions } from '../../kernel/stage2/relax.ts';
 import { unmapRange } from '../../kernel/stage2/unmap.ts';
 import type { Vm } from '../../kernel/stage2/vm.ts';
 import type { Address } from '../../memory/physical-address.ts';
+import { lockBranch, notePassed } from '../../sync/lock-events.ts';
 import { PERM_EXEC, PERM_READ, PERM_WRITE } from '../../translation/descriptors.ts';
 import { s2AttributesHi, s2AttributesLo } from '../../translation/stage2-descriptors.ts';
 import {
@@ -40,6 +42,10 @@ import { BLOCK_BYTES, GUEST_IPA, GUEST_VA, type SmallVm } from './small-vm.ts';
 import type { Scene } from './stage2-target.ts';
 
 const PAGE = 4096;
+const { Coalesced, FoundRelaxed, GaveUp, Lost, MetBroken, Split, TableInVain } = Stage2Branch;
+/** Told by the scenes themselves. */
+const MET_CHANGE = lockBranch('stage2', 'a guest met an entry without a mapping', [2, 1]);
+const AGAIN = lockBranch('stage2', 'a fault was made again', [2, 1]);
 const ALL = PERM_READ | PERM_WRITE | PERM_EXEC;
 
 /** Tells that a frame belongs to nobody: whoever still gets there used a stale translation. */
@@ -154,6 +160,7 @@ function* tellDone(cpu: Cpu, image: SmallVm, freed: readonly number[]): Program 
 /** The guest's access was refused: it gives up. */
 export function* giveUp(cpu: Cpu): Program {
   tellRefusal(cpu);
+  notePassed(cpu, MET_CHANGE);
   cpu.skipAttempt();
   while (!cpu.fence(Fence.Isb)) yield;
 }
@@ -174,6 +181,7 @@ export const remapScene: Scene = {
   mapped: true,
   size: PAIR,
   mappedAtEnd: [0],
+  branches: [MET_CHANGE],
   program(cpu, vm, image) {
     if (cpu.id > 0) {
       return asGuest(cpu, vm, image, giveUp, touchAround(cpu, image, 0));
@@ -194,6 +202,7 @@ export const collapseScene: Scene = {
   mapped: true,
   size: PAIR,
   mappedAtEnd: [0, 1],
+  branches: [Coalesced, MET_CHANGE],
   program(cpu, vm, image) {
     if (cpu.id > 0) {
       return asGuest(cpu, vm, image, giveUp, touchAround(cpu, image, 1));
@@ -214,6 +223,7 @@ export const unmapScene: Scene = {
   mapped: true,
   size: PAIR,
   mappedAtEnd: [],
+  branches: [MET_CHANGE],
   program(cpu, vm, image) {
     if (cpu.id > 0) {
       return asGuest(cpu, vm, image, giveUp, touchAround(cpu, image, 0));
@@ -234,6 +244,8 @@ export const pruneScene: Scene = {
   mapped: true,
   size: PAIR,
   mappedAtEnd: [0],
+  branches: [Coalesced, MetBroken],
+  walksUnlinked: true,
   program(cpu, vm, image) {
     return asHost(cpu, vm, cpu.id === 0 ? pruneShared(cpu, vm, image) : walkShared(cpu, vm));
   },
@@ -256,8 +268,9 @@ export const meetScene: Scene = {
   mapped: false,
   size: PAIR,
   mappedAtEnd: [0, 1],
+  branches: [Lost, MetBroken, TableInVain, AGAIN],
   program(cpu, vm, image) {
-    return asHost(cpu, vm, mapUntilThere(cpu, vm, image, cpu.id % 2, Walk.Shared));
+    return asHost(cpu, vm, mapUntilThere(cpu, vm, image, cpu.id, Walk.Shared));
   },
 };
 
@@ -266,15 +279,17 @@ export const meetExclusiveScene: Scene = {
   ...meetScene,
   description: 'two faults map pages of one empty block, one after the other',
   options: { faults: 'exclusive', prune: 'immediate' },
-  program: (cpu, vm, image) => asHost(cpu, vm, mapUntilThere(cpu, vm, image, cpu.id % 2, 0)),
+  program: (cpu, vm, image) => asHost(cpu, vm, mapUntilThere(cpu, vm, image, cpu.id, 0)),
 };
 
 /** As a guest does: -EAGAIN means that it faults again. */
 function* mapUntilThere(cpu: Cpu, vm: Vm, image: SmallVm, page: number, modes: number): Program {
-  do {
+  for (;;) {
     const change = mapPages(cpu, vm, image, page, PAGE, 0, modes);
     yield* modes === 0 ? exclusively(cpu, vm, change) : sharing(cpu, vm, change);
-  } while (cpu.ret !== 0);
+    if (cpu.ret === 0) break;
+    notePassed(cpu, AGAIN);
+  }
   cpu.mark();
 }
 
@@ -286,6 +301,7 @@ export const lockDescendantsScene: Scene = {
   size: PAIR,
   mappedAtEnd: [1],
   ownsDescendants: true,
+  branches: [Coalesced, GaveUp, Lost, MetBroken],
   program(cpu, vm, image) {
     return asHost(cpu, vm, cpu.id === 0 ? lockAll(cpu, vm, image) : remapShared(cpu, vm, image));
   },
@@ -315,6 +331,7 @@ export const relaxScene: Scene = {
   permissions: PERM_READ | PERM_EXEC,
   size: PAIR,
   mappedAtEnd: [0],
+  branches: [FoundRelaxed, Lost],
   program(cpu, vm, image) {
     const relax = (self: Cpu): Program => sharing(self, vm, allow(self, vm, GUEST_IPA, ALL));
     return asGuest(cpu, vm, image, relax, touch(cpu, 0, 1, true));
@@ -360,6 +377,7 @@ export const splitScene: Scene = {
   block: true,
   size: PAIR,
   mappedAtEnd: [0, 1],
+  branches: [Split],
   program(cpu, vm, image) {
     if (cpu.id > 0) return asGuest(cpu, vm, image, giveUp, touchAround(cpu, image, 1));
     return asHost(cpu, vm, split(cpu, vm, image));

@@ -13,6 +13,7 @@ import type { Vm } from '../../kernel/stage2/vm.ts';
 import type { Features } from '../../machine/machine.ts';
 import type { Address } from '../../memory/physical-address.ts';
 import type { ReadWriteLock } from '../../sync/lock.ts';
+import type { LockBranch } from '../../sync/lock-events.ts';
 import { makeQueuedReadWriteLock } from '../../sync/qrwlock.ts';
 import { isValid, PERM_EXEC, PERM_READ, PERM_WRITE } from '../../translation/descriptors.ts';
 import { isLockedInvalid } from '../../translation/stage2-descriptors.ts';
@@ -25,7 +26,9 @@ import {
 } from '../oracles/history-events.ts';
 import { LIVELOCK } from '../oracles/livelock.ts';
 import { LOST_UPDATE } from '../oracles/lost-update.ts';
+import { WALKED_UNLINKED } from '../oracles/table-reach.ts';
 import type { Memory, Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
+import { goalsOf } from './lock-goals.ts';
 import { bootSmallVm, GUEST_IPA, openSmallVm, type SmallVm, VMID } from './small-vm.ts';
 import { shapeOf } from './target-shape.ts';
 
@@ -48,6 +51,10 @@ export interface Scene {
   readonly block?: boolean;
   /** Of the machine where it has to be another. */
   readonly features?: Partial<Features>;
+  /** What a pass has to pass. */
+  readonly branches?: readonly LockBranch[];
+  /** A walk has to be in a table that is taken out of the tree. */
+  readonly walksUnlinked?: boolean;
   /** No mapping may go to a table that is out of the tree: an entry was locked before. */
   readonly ownsDescendants?: boolean;
 }
@@ -68,7 +75,7 @@ export function stage2Target({ scene, steps, mmuLock, name }: Stage2TargetOption
     description: scene.description,
     smallest: { cpus: 2, operations: 1 },
     usual: scene.size,
-    goals: [],
+    ...goalsFor(scene),
     ...(scene.ownsDescendants === true ? { ownsDescendants: true } : {}),
     ...shapeFor(scene, scene.size.cpus),
     boot(memory, size) {
@@ -96,6 +103,13 @@ export function stage2Target({ scene, steps, mmuLock, name }: Stage2TargetOption
     },
     finish: (memory, image, _size, report) => checkTables(memory, smallVm(image), scene, report),
   };
+}
+
+function goalsFor({ branches = [], walksUnlinked }: Scene): ReturnType<typeof goalsOf> {
+  const { goals, branches: byNumber } = goalsOf(branches);
+  if (walksUnlinked !== true) return { goals, branches: byNumber };
+  const walked = { name: WALKED_UNLINKED, leastCpus: 2, leastOperations: 1 };
+  return { goals: [...goals, walked], branches: byNumber };
 }
 
 function shapeFor(scene: Scene, cpus: number): ReturnType<typeof shapeOf> {

@@ -5,10 +5,11 @@
 
 import { describe, expect, it } from 'vitest';
 import type { Cpu, Program } from '../../../src/cpu/cpu.ts';
-import { Tlbi } from '../../../src/cpu/operations.ts';
+import { EventKind, Tlbi } from '../../../src/cpu/operations.ts';
 import { runSchedule } from '../../../src/engine/explore/run-schedule.ts';
 import { STRATEGIES, strategyOptions } from '../../../src/stress/mutants/score-strategies.ts';
 import { observeExplorer } from '../../../src/stress/oracles/all.ts';
+import { makeTableReach, WALKED_UNLINKED } from '../../../src/stress/oracles/table-reach.ts';
 import { openTarget } from '../../../src/stress/run-target.ts';
 import type { StressTarget } from '../../../src/stress/target.ts';
 import { dirtyLogTarget } from '../../../src/stress/targets/dirty-log-target.ts';
@@ -61,7 +62,18 @@ const NAMES = [
   'dirty-log-lockless',
   'write-protect-lockless',
   'dirty-hardware',
+  'stage2-remap',
+  'stage2-collapse',
+  'stage2-unmap',
+  'stage2-prune',
+  'stage2-meet',
+  'stage2-lock-descendants',
+  'stage2-relax',
+  'stage2-split',
 ];
+
+/** Met by one schedule in some hundreds. */
+const RARE = new Set([WALKED_UNLINKED]);
 
 describe('targets of KVM protocols', () => {
   it.each(NAMES)('%s is silent and reaches its goals', (name) => {
@@ -72,7 +84,9 @@ describe('targets of KVM protocols', () => {
       expect(tried.oracle).toBe('');
       for (const goal of tried.reached) reached.add(goal);
     }
-    expect([...reached]).toEqual(expect.arrayContaining(target.goals.map((goal) => goal.name)));
+    const goals = target.goals.map((goal) => goal.name).filter((goal) => !RARE.has(goal));
+    expect(goals.length).toBeGreaterThan(0);
+    expect([...reached]).toEqual(expect.arrayContaining(goals));
   });
 
   const LOCAL: Readonly<Record<number, Tlbi>> = {
@@ -91,6 +105,32 @@ describe('targets of KVM protocols', () => {
       writeProtect: 'locked',
       steps: { form: (operation) => LOCAL[operation] ?? operation },
     });
+
+  it('many faults of one block at once all end, each with a page of its own', () => {
+    const target = PROTOCOLS['stage2-meet']!();
+    const { oracle } = run({ ...target, usual: { cpus: 4, operations: 1 } }, 20, 'sc');
+    expect(oracle).toBe('');
+  });
+
+  it('a table is walked by others, while it is out of the tree', () => {
+    const reached: string[] = [];
+    const reach = makeTableReach({
+      cpuCount: 2,
+      isBlocked: () => false,
+      interrupts: () => true,
+      fail: () => {},
+      reach: (goal) => reached.push(goal),
+    });
+    reach.access!(1, 0, 0x5008, 8, false);
+    reach.event!(0, EventKind.TablePageUnlinked, 0, 0x5000);
+    reach.access!(0, 0, 0x5008, 8, false);
+    reach.access!(1, 0, 0x6008, 8, false);
+    expect(reached).toEqual([]);
+    reach.access!(1, 0, 0x5008, 8, false);
+    reach.event!(0, EventKind.TablePageFreed, 0, 0x5000);
+    reach.access!(1, 0, 0x5008, 8, false);
+    expect(reached).toEqual([WALKED_UNLINKED]);
+  });
 
   it('a write that no dirty bitmap names is heard by the bitmap alone', () => {
     const { oracle, text } = run({ ...brokenLog(), finish() {} }, 3000, 'sc');
