@@ -56,8 +56,8 @@ export class EventLog {
   }
 
   /**
-   * All events of a round that is over, and the beginnings and ends of accesses between them. False:
-   * some events were not kept, and the rest is a prefix.
+   * All events of a round that is over, and the beginnings and ends of accesses between them.
+   * False: some events were not kept, and the rest is a prefix.
    */
   replay(hear: HearEvent, hearAccess: HearAccess | null = null): boolean {
     const count = Atomics.load(this.#control, Global.EventNext);

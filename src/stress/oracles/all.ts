@@ -125,15 +125,6 @@ export function observe(context: OracleContext, limits: OracleLimits = {}): List
       access(cpu, hi, lo, 8, false);
       for (const oracle of walks) oracle.walkRead(cpu, hi, lo);
     },
-    tlbi(operation) {
-      for (const oracle of late) oracle.tlbi?.(operation);
-    },
-    fetched(cpu, hi, lo, version) {
-      for (const oracle of late) oracle.fetched?.(cpu, hi, lo, version);
-    },
-    dsb(cpu) {
-      for (const oracle of late) oracle.dsb?.(cpu);
-    },
     setRoot(cpu, register, hi, lo) {
       if ((called & Late.Tables) === 0) call(Late.Tables);
       for (const oracle of late) oracle.setRoot?.(cpu, register, hi, lo);
@@ -143,6 +134,22 @@ export function observe(context: OracleContext, limits: OracleLimits = {}): List
     },
     translated(translated) {
       for (const oracle of follow) oracle.translated(translated);
+    },
+    ...toldToLate(late),
+  };
+}
+
+/** What only those hear that come late. */
+function toldToLate(late: readonly StressOracle[]): Observer {
+  return {
+    tlbi(operation) {
+      for (const oracle of late) oracle.tlbi?.(operation);
+    },
+    fetched(cpu, hi, lo, version) {
+      for (const oracle of late) oracle.fetched?.(cpu, hi, lo, version);
+    },
+    dsb(cpu) {
+      for (const oracle of late) oracle.dsb?.(cpu);
     },
     finish() {
       for (const oracle of late) oracle.finish?.();

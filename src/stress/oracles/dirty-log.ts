@@ -173,7 +173,7 @@ class DirtyLog implements StressOracle {
   }
 }
 
-// ---- told by targets, whether or not there is a bitmap --------------------------------------------------------
+// ---- told by targets, whether or not there is a bitmap ------------------------------------------
 
 /** A page: where its contents are, where they were copied to, and whether it is recorded now. */
 export interface LoggedPage {

@@ -1,6 +1,6 @@
 /**
- * Not an oracle of mistakes but of reach: did anybody read a table that another CPU had taken out of
- * the tree and not freed yet? That is what grace periods, and the order of prune, are for.
+ * Not an oracle of mistakes but of reach: did anybody read a table that another CPU had taken out
+ * of the tree and not freed yet? That is what grace periods, and the order of prune, are for.
  */
 
 import { EventKind } from '../../cpu/operations.ts';

@@ -51,7 +51,7 @@ describe('mutants on the host engine', () => {
     expect(['short-grace-period', 'torn-read']).toContain(finding?.oracle);
   });
 
-  it('a TLBI that reaches its own CPU only is found by a translation that outlives it', async () => {
+  it('a TLBI that reaches its own CPU only leaves a translation that is found', async () => {
     const { finding } = await runMutant('P05');
     expect(finding?.oracle).toBe('stale-tlb');
   });
