@@ -1,7 +1,7 @@
 /**
  * Direct map fragmentation by BPF programs: instances of samples/bpf/sockex1, each of which changes
  * the permissions of three pages, loaded step by step, with DirectMap4k, 2M and 1G of /proc/meminfo
- * after each step (S. Liu, execmem_alloc cover letter, 2022-11). With module_alloc every program
+ * after each step (A. Lu, reply to execmem_alloc v2, 2022-11-07). With module_alloc every program
  * has a page of its own, whose linear alias becomes read-only: leaves around it are split and never
  * joined again. Where programs share packs nothing changes.
  *
@@ -242,7 +242,7 @@ function* participant(cpu: Cpu, image: SockexImage, context: WorkloadContext): P
 export const sockexDirectmap: Workload = {
   name: 'sockex_directmap',
   description: 'DirectMap4k, 2M and 1G while instances of sockex1 are loaded',
-  source: 'samples/bpf/sockex1; S. Liu, execmem_alloc cover letter (2022-11)',
+  source: 'samples/bpf/sockex1; A. Lu, reply to execmem_alloc v2 (2022-11-07)',
   parameters: [
     {
       name: 'steps',

@@ -1,6 +1,6 @@
 /**
- * DirectMap lines of sockex_directmap with the published ones beside them (S. Liu, execmem_alloc
- * cover letter, 2022-11: an 8 GB VM, v5.17 and v6.1-rc3).
+ * DirectMap lines of sockex_directmap with the published ones beside them (A. Lu, reply to
+ * execmem_alloc v2, lore, 2022-11-07: an 8 GB VM, v5.17 and v6.1-rc3).
  */
 
 import type { ReportLine, RunFacts } from '../workload.ts';
