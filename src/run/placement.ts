@@ -66,8 +66,8 @@ export function listedCpus(machine: Machine, key: string, text: string): number[
 }
 
 /**
- * `node0:0-3,node1:0-3`: the first four CPUs of two nodes, whatever their numbers; for profiles that
- * run on any machine with enough of them.
+ * `node0:0-3,node1:0-3`: the first four CPUs of two nodes, whatever their numbers; for profiles
+ * that run on any machine with enough of them.
  */
 function cpusOfNodes(machine: Machine, key: string, text: string): number[] {
   return text.split(',').flatMap((part) => {

@@ -26,7 +26,9 @@ import { fetchHitPs } from './fetch.ts';
 import { offsetInText } from './host-stage2.ts';
 import { hasHostStage2, type KernelTextImage } from './image.ts';
 
-/** EL2 text per entry, an estimate: __guest_enter, the vectors and __sysreg_{save,restore}_state. */
+/**
+ * EL2 text per entry, an estimate: __guest_enter, the vectors and __sysreg_{save,restore}_state.
+ */
 const HYP_BYTES = 2048;
 
 /** The steps that mutants replace. */

@@ -1,7 +1,8 @@
 /**
  * Pokes through the fixmap's one window for all CPUs: each CPU writes a word into a page of its
  * own, again and again, and in between looks the window's address up as speculation may, whoever
- * has it open. On a machine without DVM (x86 with arm64's poke, which no kernel has) flushes go by IPI.
+ * has it open. On a machine without DVM (x86 with arm64's poke, which no kernel has) flushes go by
+ * IPI.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

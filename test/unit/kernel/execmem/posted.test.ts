@@ -1,7 +1,7 @@
 /**
- * Promise: the posted execmem_alloc is emulated with its mistakes, each a step that can be replaced.
- * As posted it releases a lock that it does not hold, leaves a freed vm on all_text_vm and gives
- * back one vm at most; with the steps corrected checkers and audits have nothing to say.
+ * Promise: the posted execmem_alloc is emulated with its mistakes, each a step that can be
+ * replaced. As posted it releases a lock that it does not hold, leaves a freed vm on all_text_vm
+ * and gives back one vm at most; with the steps corrected checkers and audits have nothing to say.
  */
 
 import { describe, expect, it } from 'vitest';

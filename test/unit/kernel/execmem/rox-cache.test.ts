@@ -1,6 +1,7 @@
 /**
- * Promise: the ROX cache hands out text without touching a permission, lends pages to modules, keeps
- * a piece that it cannot make writable until a retry 10 ms later, and returns what is wholly free.
+ * Promise: the ROX cache hands out text without touching a permission, lends pages to modules,
+ * keeps a piece that it cannot make writable until a retry 10 ms later, and returns what is wholly
+ * free.
  */
 
 import { describe, expect, it } from 'vitest';

@@ -1,7 +1,7 @@
 /**
  * Promises around the allocators: text out of reach is counted or refused in one line, an aged
- * buddy has no huge pages, the text tail is used where there is one, programs above a pack get pages of
- * their own, and the listing and the W^X audit say what the kernel's table says.
+ * buddy has no huge pages, the text tail is used where there is one, programs above a pack get
+ * pages of their own, and the listing and the W^X audit say what the kernel's table says.
  */
 
 import { describe, expect, it } from 'vitest';

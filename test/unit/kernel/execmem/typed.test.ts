@@ -1,6 +1,6 @@
 /**
- * Promise: sections live in the memory of the type they are mapped to; holes of init text go to small
- * users; pages of RODATA_AFTER_INIT are one module's; never-used and freed text differ.
+ * Promise: sections live in the memory of the type they are mapped to; holes of init text go to
+ * small users; pages of RODATA_AFTER_INIT are one module's; never-used and freed text differ.
  */
 
 import { describe, expect, it } from 'vitest';
