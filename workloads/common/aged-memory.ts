@@ -1,10 +1,10 @@
 /**
- * The memory of the published sockex runs (A. Lu, reply to execmem_alloc v2, lore, 2022-11-07): a VM
- * of 8 GB whose direct map has 10 GiB in leaves of all three sizes at boot, and a buddy that has
+ * The memory of the published sockex runs (A. Lu, reply to execmem_alloc v2, lore, 2022-11-07): a
+ * VM of 8 GB whose direct map has 10 GiB in leaves of all three sizes at boot, and a buddy that has
  * aged, so that pages come from 2 MiB blocks here and there.
  *
- * Three figures are fitted to those lines, which so are no test of the model: a block has eight free
- * pages (183 blocks were split by 1536 pages, 765 by 6144); three eighths of the blocks of a
+ * Three figures are fitted to those lines, which so are no test of the model: a block has eight
+ * free pages (183 blocks were split by 1536 pages, 765 by 6144); three eighths of the blocks of a
  * gigabyte have any; one gigabyte is used after the other, those with small leaves first. Misfit:
  * the published 512 instances split no 1 GiB leaf, here they may split one.
  *
