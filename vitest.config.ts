@@ -14,7 +14,7 @@ export default defineConfig({
     pool: 'forks',
     // Some tests start worker threads of their own; a third process would only wait.
     maxWorkers: availableParallelism(),
-    testTimeout: MINUTE_MS,
+    testTimeout: 2 * MINUTE_MS,
     hookTimeout: MINUTE_MS,
   },
 });

@@ -41,8 +41,8 @@ export function resolveOn(
 function refuseMissingMechanisms(machine: Machine, workload: Workload): void {
   if (machine.architecture !== 'x86' || workload.runsOnX86) return;
   throw new UserError(
-    `${workload.name} needs stage-2 translation, which ${machine.name} (x86) does not have in this ` +
-      "version; 'numalab list workloads --json' says what runs on x86 (runsOnX86)",
+    `${workload.name} needs stage-2 translation, which ${machine.name} (x86) does not have here; ` +
+      "'numalab list workloads --json' says what runs on x86 (runsOnX86)",
   );
 }
 
