@@ -6,7 +6,14 @@
 
 import { expect } from 'vitest';
 import type { Cpu, Program } from '../../../../src/cpu/cpu.ts';
-import { EventKind, FaultKind, Level, Register, Tlbi } from '../../../../src/cpu/operations.ts';
+import {
+  EventKind,
+  FaultKind,
+  isBroadcast,
+  Level,
+  Register,
+  Tlbi,
+} from '../../../../src/cpu/operations.ts';
 import { bootPageAllocator } from '../../../../src/kernel/base/boot-page-allocator.ts';
 import { PageAllocator } from '../../../../src/kernel/base/page-allocator.ts';
 import { rcuExitIdle } from '../../../../src/kernel/base/rcu.ts';
@@ -19,7 +26,10 @@ import { bootMm, type MmImage } from '../../../../src/kernel/mm/mm-struct.ts';
 import { freeTable } from '../../../../src/kernel/mm/mmu-gather.ts';
 import { makeNumaPolicy } from '../../../../src/kernel/mm/numa-policy.ts';
 import type { MmOptions } from '../../../../src/kernel/mm/options.ts';
+import { makeShootdown } from '../../../../src/kernel/mm/shootdown.ts';
 import { vaOf } from '../../../../src/kernel/mm/virtual-address.ts';
+import { bootSmp, type SmpImage } from '../../../../src/kernel/smp/call-function.ts';
+import { CallNumber, openKernelSmp } from '../../../../src/kernel/smp/functions.ts';
 import { makeQueuedSpinlock } from '../../../../src/sync/qspinlock.ts';
 import { GRANULE_4K } from '../../../../src/translation/granule.ts';
 import { softwareWalk } from '../../../../src/translation/software-walk.ts';
@@ -42,6 +52,8 @@ export interface WorldOptions {
   readonly movableBytes?: number;
   /** Takes every TLBI for done and flushes nothing: shows that the stale check can fail. */
   readonly brokenTlbi?: boolean;
+  /** No broadcasts: other CPUs are told by IPI, or (wrongly) not at all. */
+  readonly shootdown?: 'ipi' | 'local';
   readonly prepare?: (engine: StepEngine) => void;
 }
 
@@ -54,7 +66,10 @@ interface Entry {
   readonly writable: boolean;
 }
 
-type Flush = (entry: Entry) => boolean;
+interface Flush {
+  readonly isLocal: boolean;
+  readonly takes: (entry: Entry) => boolean;
+}
 
 export class World {
   readonly engine: StepEngine;
@@ -71,6 +86,7 @@ export class World {
   readonly #asids;
   readonly #zeroPage;
   readonly #policy;
+  readonly #smp: SmpImage | null;
 
   constructor(options: WorldOptions) {
     this.options = options;
@@ -111,6 +127,7 @@ export class World {
       options.memoryPolicy ?? 'first-touch',
       options.bindNode ?? 0,
     );
+    this.#smp = options.shootdown === 'ipi' ? bootSmp(engine.boot, cpus) : null;
     options.prepare?.(engine);
     this.#allocatorImage = bootPageAllocator(engine.boot, {
       zoneLock: lock,
@@ -129,6 +146,9 @@ export class World {
     const pages = new PageAllocator(this.#allocatorImage, makeQueuedSpinlock());
     const rcu = new Rcu(this.#rcuImage, [(self, hi, lo) => freeTable(self, pages, hi, lo)]);
     const mm = this.mms[this.options.threads ? 0 : cpu.id]!;
+    const calls =
+      this.#smp === null ? null : openKernelSmp(cpu, this.engine.machine, this.#smp).calls;
+    const byIpi = this.options.shootdown !== undefined;
     const space = makeAddressSpace({
       mm,
       machine: this.engine.machine,
@@ -138,12 +158,20 @@ export class World {
       options: { mmapLock: 'per-vma', thp: 'never', pageLists: 'auto', ...this.options.options },
       policy: this.#policy,
       zeroPage: this.#zeroPage,
+      shootdown: byIpi ? makeShootdown(calls, CallNumber.Shootdown) : null,
     });
     installFaultHandler(cpu, space);
     yield* switchMm(cpu, mm, this.#asids, makeQueuedSpinlock());
     while (!rcuExitIdle(cpu)) yield;
     yield program(cpu, space, this.options.threads ? cpu.id : 0);
     yield rcu.finish(cpu);
+    if (calls !== null) yield* calls.leave(cpu);
+  }
+
+  /** Does the CPU still translate the address through an entry that it has? */
+  remembers(cpu: number, address: number): boolean {
+    const page = Math.floor(address / 4096);
+    return this.#tlbs[cpu]!.some((e) => page >= e.page && page < e.page + e.pages);
   }
 
   /** Pages held at the end: [with bytes, without]. */
@@ -206,16 +234,17 @@ export class World {
     const asid = cpu.roots.get(Register.Ttbr0)!.tag;
     const first = Math.floor(vaOf(hi, lo) / 4096);
     const last = first + (op === Tlbi.RvaE1Is ? count : 1);
-    this.#pending[cpu.id]!.push(
-      (e) =>
-        e.asid === asid && (op === Tlbi.AsidE1Is || (e.page < last && e.page + e.pages > first)),
-    );
+    const isAll = op === Tlbi.AsidE1Is || op === Tlbi.VmallHost;
+    this.#pending[cpu.id]!.push({
+      isLocal: !isBroadcast(op),
+      takes: (e) => e.asid === asid && (isAll || (e.page < last && e.page + e.pages > first)),
+    });
   }
 
   #dsb(cpu: StepCpu): void {
-    for (const flushes of this.#pending[cpu.id]!.splice(0)) {
-      for (const tlb of this.#tlbs) {
-        for (let i = tlb.length - 1; i >= 0; i--) if (flushes(tlb[i]!)) tlb.splice(i, 1);
+    for (const { isLocal, takes } of this.#pending[cpu.id]!.splice(0)) {
+      for (const tlb of isLocal ? [this.#tlbs[cpu.id]!] : this.#tlbs) {
+        for (let i = tlb.length - 1; i >= 0; i--) if (takes(tlb[i]!)) tlb.splice(i, 1);
       }
     }
   }
