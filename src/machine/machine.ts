@@ -118,6 +118,8 @@ export interface Machine {
   /** WFE: from loss of the line to the new request, and the spread of the fan-out. */
   readonly wakePs: number;
   readonly wakeSpreadPs: number;
+  /** Without WFE: from one look at the line of a condition to the next. Absent where WFE waits. */
+  readonly pollPs?: number;
   /**
    * DVM: service per operation at each agent, least time to acknowledge, stall of each receiver.
    */

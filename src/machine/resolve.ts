@@ -60,6 +60,7 @@ export function resolveProfile(profile: Profile): Machine {
     gridPs: grid,
     ...trafficOf(read, topology),
     features: featuresOf(read),
+    ...pollOf(read),
     costsPs: Float64Array.from(COST_NAMES, (name) => read.costPs(name)),
     provenance: read.provenance(),
   };
@@ -213,6 +214,13 @@ function trafficOf(read: ParameterReader, topology: Topology) {
     dvmStallPs: read.number('dvm.stall'),
     ipiPs: read.number('ipi.delivery'),
   };
+}
+
+/** A machine that has WFE has no polls, and its hash no trace of them. */
+function pollOf(read: ParameterReader): { readonly pollPs?: number } {
+  const name = 'coherence.poll';
+  if (read.flag('features.wfe')) return {};
+  return { pollPs: read.numberBecause(name, 'features.wfe is false: waiting CPUs poll') };
 }
 
 function featuresOf(read: ParameterReader): Features {

@@ -29,6 +29,7 @@ export abstract class NaiveMemory extends NaiveTranslation {
   #grant: Grant | null = null;
   #asked = { line: 0, into: 'data' as 'data' | 'descriptor' | 'text' | 'nothing' };
   #parkedLine = -1;
+  #looked = 0;
 
   constructor(id: number, run: NaiveRun) {
     super(id, run);
@@ -144,7 +145,16 @@ export abstract class NaiveMemory extends NaiveTranslation {
     if (this.state !== 'parked' || this.#parkedLine !== line) return;
     this.state = 'waking';
     this.count(Counter.WfeWakes, 1);
-    this.schedule(wake);
+    this.schedule(this.#wakeOrPoll(wake));
+  }
+
+  /** Without WFE the CPU looks every so often, from when it looked last. */
+  #wakeOrPoll(wake: number): number {
+    const { pollPs } = this.machine;
+    if (pollPs === undefined) return wake;
+    let poll = this.#looked + pollPs;
+    while (poll < this.run.now) poll += pollPs;
+    return poll;
   }
 
   #hop(node: number): number {
@@ -247,6 +257,7 @@ export abstract class NaiveMemory extends NaiveTranslation {
     this.marked = false;
     for (;;) {
       this.#parkedLine = lineOf(place.pa);
+      this.#looked = this.clock;
       this.park(deadline);
       yield 'park';
       if ((this.state as string) === 'waking') {

@@ -18,6 +18,8 @@ export interface MachineLimits {
   readonly nodeCounts: readonly number[];
   /** Default: home. */
   readonly llcPlacement?: 'home' | 'requester';
+  /** Every other machine has no WFE. */
+  readonly polls?: boolean;
 }
 
 /** Last-level caches that keep lines of other nodes, on machines that have other nodes. */
@@ -25,6 +27,7 @@ export const REQUESTER: MachineLimits = {
   cpuCounts: [4, 5, 6, 8],
   nodeCounts: [2, 2, 4],
   llcPlacement: 'requester',
+  polls: true,
 };
 
 const SMALL: MachineLimits = { cpuCounts: [4, 5, 6, 8], nodeCounts: [1, 2, 2, 4, 4] };
@@ -48,6 +51,7 @@ export function randomMachine(seed: number, limits: MachineLimits = SMALL): Mach
     ...caches(nodeCount, pick, answer),
     ...timings(base, pick, answer),
     llcPlacement: limits.llcPlacement ?? base.llcPlacement,
+    ...(limits.polls === true && seed % 2 === 0 ? { pollPs: 1_000 + 7_919 * (seed % 11) } : {}),
     name: `random ${seed}`,
     lookaheadPs,
     gridPs: gridPs(lookaheadPs, placed.hopPs, placed.socketOfNode),

@@ -51,6 +51,10 @@ export class CachedCpu extends CpuCore {
   /** Line that a parked conditional load watches. */
   protected parkedHi = 0;
   protected parkedLo = 0;
+  /** When it looked at the line last: without WFE, polls are counted from here. */
+  protected parkedPs = 0;
+  /** 0: the CPU has WFE. */
+  readonly #pollPs: number;
 
   constructor(id: number, slot: number, environment: CpuEnvironment) {
     super(id, slot, environment);
@@ -59,6 +63,7 @@ export class CachedCpu extends CpuCore {
     this.coherentText = machine.features.dic;
     this.l1i = new InstructionCache(machine.l1i, machine.nodeCount, this.coherentText);
     this.l2 = new TagArray(machine.l2, machine.nodeCount);
+    this.#pollPs = machine.pollPs ?? 0;
     this.#domain = environment.fabric.domains.domains?.ofCpu[id] ?? -1;
     this.l1LatencyPs = machine.l1d.latencyPs;
     this.l2LatencyPs = machine.l2.latencyPs;
@@ -231,8 +236,14 @@ export class CachedCpu extends CpuCore {
     if (this.parkedHi !== paHi || (this.parkedLo ^ paLo) >>> 6 !== 0) return;
     assert(wakePs >= effectPs, 'a wake-up precedes the loss that caused it');
     this.status = Status.Waking;
-    this.nextPs = wakePs;
+    this.nextPs = this.#pollPs === 0 ? wakePs : this.#pollAt(effectPs);
     this.counters[Counter.WfeWakes] = this.counters[Counter.WfeWakes]! + 1;
+  }
+
+  /** The first look at the line that finds it lost. */
+  #pollAt(effectPs: number): number {
+    const polls = Math.max(1, Math.ceil((effectPs - this.parkedPs) / this.#pollPs));
+    return this.parkedPs + polls * this.#pollPs;
   }
 
   /** Drops the own copies (snoop, DC CIVAC). */

@@ -70,6 +70,7 @@ export class ConditionCpu extends MemoryCpu {
   /** Until the line is lost, the deadline, or an interrupt, which may be on its way already. */
   #sleep(): void {
     this.status = Status.Parked;
+    this.parkedPs = this.clock;
     const interrupt = Math.max(this.clock, this.interruptDue());
     this.nextPs = Math.min(this.#conditionDeadline, interrupt);
   }
