@@ -36,7 +36,7 @@ function makeAgent(machine = REQUESTER) {
   return { agent, seen };
 }
 
-test('a line that is not there is asked of the home, one that is comes at last-level latency', () => {
+test('what is not there is asked of the home, what is comes at last-level latency', () => {
   const { agent, seen } = makeAgent();
   agent.request(1, 1_000, REMOTE_HI, LINE, RequestKind.Read);
   agent.fill(200_000, REMOTE_HI, LINE);
