@@ -56,6 +56,29 @@ export const GOLDEN_RUNS: readonly GoldenRun[] = [
     TWO_NODES,
     4,
   ),
+  run(
+    'bpf_load_storm i=2 live=2 runs=1 loaders=2 userText=16K interval=1us placement=spread',
+    TWO_NODES,
+    4,
+  ),
+  run(
+    'bpf_bench allocator=module_alloc programs=4 attached=2 warmup=1 iterations=1 ' +
+      'sampleTime=10us userText=16K placement=spread',
+    TWO_NODES,
+    4,
+  ),
+  run(
+    'test_vmalloc nr_threads=4 test_loop_count=2 junk=4 busyList=8 lazyPagesMax=64 ' +
+      'placement=spread',
+    TWO_NODES,
+    4,
+  ),
+  run(
+    'module_load allocator=module_alloc modules=1 live=1 textSize=8K placement=spread',
+    'xeon_icelake_2p',
+    4,
+  ),
+  run('sockex_directmap steps=4,8', 'xeon_skylake_6140_2p', 1),
   run('trace input=workloads/traces/sort.din.gz placement=spread', TWO_NODES, 4),
 ];
 
