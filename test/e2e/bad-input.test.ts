@@ -91,7 +91,10 @@ describe('what is not in this version', () => {
 
 describe('x86 machines', () => {
   it('say what is missing', () =>
-    refused(['run', 'demand_paging_test', '-m', 'epyc_rome_2p'], /needs stage-2.*x86.*does not have/));
+    refused(
+      ['run', 'demand_paging_test', '-m', 'epyc_rome_2p'],
+      /needs stage-2.*x86.*does not have/,
+    ));
 
   it('have no broadcast invalidation', () =>
     refused(
