@@ -170,18 +170,23 @@ async function metrics(): Promise<readonly Entry[]> {
 }
 
 async function targets(): Promise<readonly Entry[]> {
-  const { resolveTarget, targetNames } = await import('../stress/registry.ts');
+  const { resolveTarget, targetNames, targetOptions } = await import('../stress/registry.ts');
   const all = await Promise.all(
     targetNames().map((name) => resolveTarget({ name, mutant: '', lock: null })),
   );
   return all.map(({ name, group, description, smallest, usual, goals }) => ({
     name,
     group,
-    description,
+    description: [description, ...targetOptions(name).map(optionText)].join('; '),
+    options: targetOptions(name),
     smallest,
     usual,
     goals,
   }));
+}
+
+function optionText({ name, values }: { name: string; values: readonly string[] }): string {
+  return `${name}=${values.join('|')}`;
 }
 
 async function strategies(): Promise<readonly Entry[]> {

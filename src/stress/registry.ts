@@ -13,7 +13,13 @@ import { LOCKS } from '../sync/registry.ts';
 import type { TargetReference } from './campaign-task.ts';
 import { CONTROLS, MUTANTS } from './mutants/catalogue.ts';
 import type { StressTarget } from './target.ts';
-import { TEXT_TARGETS } from './targets/kernel-text.ts';
+import {
+  canonicalName,
+  optionValues,
+  splitTargetName,
+  type TargetOption,
+} from './target-options.ts';
+import { TEXT_FAMILIES, TEXT_TARGETS } from './targets/kernel-text.ts';
 import { HAND_OFFS } from './targets/lock-promises.ts';
 import { lockTarget } from './targets/lock-target.ts';
 import { PROTOCOLS } from './targets/protocols.ts';
@@ -31,6 +37,9 @@ function targets(): ReadonlyMap<string, Make> {
     all.set(name, () => houseLockTarget(name, facts.description, make));
   }
   for (const [name, make] of Object.entries({ ...PROTOCOLS, ...TEXT_TARGETS })) all.set(name, make);
+  for (const [name, { options, make }] of Object.entries(TEXT_FAMILIES)) {
+    all.set(name, () => make(optionValues(name, options, [])));
+  }
   return all;
 }
 
@@ -74,6 +83,17 @@ export function targetNames(): readonly string[] {
   return [...targets().keys()];
 }
 
+/** What a target takes beside mutant=; none for most. */
+export function targetOptions(name: string): readonly TargetOption[] {
+  return TEXT_FAMILIES[name]?.options ?? [];
+}
+
+/** The name of a target with the options that the user gave. */
+export function nameWithOptions(name: string, words: readonly string[]): string {
+  const options = targetOptions(name);
+  return canonicalName(name, options, optionValues(name, options, words));
+}
+
 /** The targets that a word stands for. */
 export function targetsNamed(word: string): readonly string[] {
   const all = targets();
@@ -94,6 +114,12 @@ export async function resolveTarget(reference: TargetReference): Promise<StressT
     return userLockTarget(name, lock.file, () => imported);
   }
   if (mutant !== '') return mutantNamed(mutant).make();
+  const { base, words } = splitTargetName(name);
+  const family = TEXT_FAMILIES[base];
+  if (family !== undefined) {
+    const values = optionValues(base, family.options, words);
+    return { ...family.make(values), name: canonicalName(base, family.options, values) };
+  }
   const make = targets().get(name);
   if (make === undefined) throw new UserError(`there is no stress target ${given(name)}`);
   return make();

@@ -13,7 +13,13 @@ import type { MemoryModel } from '../engine/explore/execution.ts';
 import { isLockFile, openUserLock } from '../run/user-lock-file.ts';
 import type { CampaignSetup, TargetReference } from './campaign-task.ts';
 import { ORACLE_NAMES } from './oracles/catalogue.ts';
-import { mutantNamed, resolveTarget, targetsNamed, userLockTarget } from './registry.ts';
+import {
+  mutantNamed,
+  nameWithOptions,
+  resolveTarget,
+  targetsNamed,
+  userLockTarget,
+} from './registry.ts';
 import { STEP_LIMIT } from './run-target.ts';
 import { parseStrategy, type StrategyName } from './strategies.ts';
 import type { StressSize, StressTarget } from './target.ts';
@@ -57,10 +63,10 @@ export async function resolveStress(
   signal: AbortSignal,
 ): Promise<StressPlan> {
   refuseOtherEngines(request.engine ?? 'explore');
-  const { word, mutant } = splitWords(request.words);
+  const { word, mutant, options } = splitWords(request.words);
   if (word === undefined && mutant === '') {
     throw new UserError(
-      "stress what? A target ('numalab list targets'), all, locks, protocols, or ./my-lock.mjs",
+      "stress what? A target ('numalab list targets'), all, locks, protocols, text, or ./my-lock.mjs",
     );
   }
   const strategy = parseStrategy(request.strategy ?? 'mix');
@@ -72,7 +78,7 @@ export async function resolveStress(
     stepLimit: STEP_LIMIT,
     oracles: parseOracles(request.oracle),
   };
-  const references = await referencesOf(word, mutant, signal);
+  const references = await referencesOf(word, mutant, options, signal);
   const targets: StressPlan['targets'][number][] = [];
   for (const reference of references) {
     const { lock, name } = reference;
@@ -111,16 +117,25 @@ export function splitWords(words: readonly string[]): {
   readonly word: string | undefined;
   /** Its id as the catalogue has it; '' = none. */
   readonly mutant: string;
+  /** All other assignments: the target's own. */
+  readonly options: readonly string[];
 } {
   const [first, ...rest] = words;
   const hasTarget = first !== undefined && !first.includes('=');
-  const id = parseMutant(hasTarget ? rest : words);
-  return { word: hasTarget ? first : undefined, mutant: id === '' ? '' : mutantNamed(id).id };
+  const assignments = hasTarget ? rest : words;
+  const isMutant = (word: string): boolean => parseAssignment(word).key === 'mutant';
+  const id = parseMutant(assignments.filter(isMutant));
+  const options = assignments.filter((word) => !isMutant(word));
+  const mutant = id === '' ? '' : mutantNamed(id).id;
+  // Whoever has no target has no options either, and a mutant is what it is.
+  if (!hasTarget || mutant !== '') nameWithOptions('', options);
+  return { word: hasTarget ? first : undefined, mutant, options };
 }
 
 async function referencesOf(
   word: string | undefined,
   mutant: string,
+  options: readonly string[],
   signal: AbortSignal,
 ): Promise<TargetReference[]> {
   if (mutant !== '') {
@@ -128,10 +143,15 @@ async function referencesOf(
     return [{ name: mutantNamed(mutant).name, mutant, lock: null }];
   }
   if (isLockFile(word!)) {
+    nameWithOptions('', options);
     const lock = await openUserLock(word!, signal);
     return [{ name: lock.name, mutant: '', lock }];
   }
-  return targetsNamed(word!).map((name) => ({ name, mutant: '', lock: null }));
+  return targetsNamed(word!).map((name) => ({
+    name: nameWithOptions(name, options),
+    mutant: '',
+    lock: null,
+  }));
 }
 
 /** Mutants are named after what they are of: "ticket-nonatomic". */
@@ -147,11 +167,7 @@ function checkMutantOf(word: string, mutant: string): void {
 function parseMutant(words: readonly string[]): string {
   let mutant = '';
   for (const word of words) {
-    const { key, value } = parseAssignment(word);
-    if (key !== 'mutant') {
-      const near = didYouMean(key, ['mutant']) || '; it takes mutant=ID';
-      throw new UserError(`stress has no parameter ${given(key)}${near}`);
-    }
+    const { value } = parseAssignment(word);
     if (mutant !== '') throw new UserError('mutant is given twice; give it once');
     if (value === '') throw new UserError("mutant: an empty value; 'numalab list mutants'");
     mutant = value;

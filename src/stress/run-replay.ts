@@ -8,7 +8,7 @@ import { isLockFile, openUserLock } from '../run/user-lock-file.ts';
 import type { CampaignSetup, ReplayTask, TargetReference } from './campaign-task.ts';
 import { USER_HASH_LENGTH } from './explain-failure.ts';
 import { StressPool } from './pool.ts';
-import { resolveTarget, targetsNamed } from './registry.ts';
+import { nameWithOptions, resolveTarget, targetsNamed } from './registry.ts';
 import type { ReplayResult } from './replay.ts';
 import { checkReplay, decodeReplay, type ReplayRecord } from './replay-string.ts';
 import { commandOf } from './report.ts';
@@ -69,7 +69,7 @@ async function referenceOf(
   request: StressRequest,
   signal: AbortSignal,
 ): Promise<TargetReference> {
-  const { word, mutant } = splitWords(request.words);
+  const { word, mutant, options } = splitWords(request.words);
   const expectation = {
     mutant: mutant === '' && word === undefined ? undefined : mutant,
     cpus: countOf(request.cpus),
@@ -81,7 +81,7 @@ async function referenceOf(
     checkReplay(record, { ...expectation, target: lock.name });
     return { name: lock.name, mutant: '', lock };
   }
-  const target = word === undefined || mutant !== '' ? undefined : targetOf(word);
+  const target = word === undefined || mutant !== '' ? undefined : targetOf(word, options);
   checkReplay(record, { ...expectation, target });
   if (record.userHash !== '') {
     throw new UserError(
@@ -94,9 +94,9 @@ async function referenceOf(
   return reference;
 }
 
-function targetOf(word: string): string {
+function targetOf(word: string, options: readonly string[]): string {
   const names = targetsNamed(word);
-  if (names.length === 1) return names[0]!;
+  if (names.length === 1) return nameWithOptions(names[0]!, options);
   throw new UserError(`--replay: a replay string is of one target, not of ${given(word)}`);
 }
 

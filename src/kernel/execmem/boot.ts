@@ -16,6 +16,7 @@ import type { KernelMap } from '../../translation/boot-tables.ts';
 import { bootPageAllocator, metadataBytes } from '../base/boot-page-allocator.ts';
 import { kernelLayout } from '../base/kernel-layout.ts';
 import type { PageAllocatorImage } from '../base/page-allocator.ts';
+import type { PageListSize } from '../base/page-list-size.ts';
 import { bootKernelTable, type KernelTableImage } from '../kernel-table/kernel-table.ts';
 import { bootLinearMap, type LinearMapImage, splitAtBoot } from '../linear-map/image.ts';
 import { bootFixmap, type FixmapImage } from '../patching/fixmap-poke.ts';
@@ -30,12 +31,15 @@ import { bootPosted, POSTED_BYTES, type PostedImage } from './posted-image.ts';
 import { bootPacks, type PackImage, packBytes, packsBytes, preparePack } from './prog-pack.ts';
 import { directBytes, type ReachImage, reachOf } from './reach.ts';
 import { bootRox, ROX_BYTES, type RoxImage } from './rox-cache.ts';
+import { PMD_BYTES } from './scale.ts';
 import { bootTextTail, TEXT_TAIL_BYTES } from './text-tail.ts';
 import { bootTyped, TYPED_BYTES, type TypedImage } from './typed.ts';
 
 /** Plain data. */
 export interface ExecmemImage {
   readonly options: ExecmemOptions;
+  /** PMD_SIZE, or what stands for it. */
+  readonly pmdBytes: number;
   readonly smp: SmpImage;
   readonly table: KernelTableImage;
   readonly vmalloc: VmallocImage;
@@ -67,6 +71,9 @@ export interface ExecmemBoot {
   readonly movableBytes?: number;
   /** Lazily freed pages that start a purge, instead of the kernel's figure for the machine. */
   readonly lazyPagesMax?: number;
+  /** Scaled down: what stands for PMD_SIZE, and the sizes of the page allocator's lists. */
+  readonly pmdBytes?: number;
+  readonly listSize?: PageListSize;
 }
 
 const FIXED_BYTES = 512 * 1024;
@@ -95,7 +102,7 @@ export function execmemBytes(
 
 export function bootExecmem(boot: BootMemory, given: ExecmemBoot): ExecmemImage {
   const { machine } = boot;
-  const { options, map, text = null } = given;
+  const { options, map, text = null, pmdBytes = PMD_BYTES } = given;
   const lock = makeQueuedSpinlock();
   const node = boot.nearestNodeWithMemory(0);
   const layout = kernelLayout(given.replicatedText);
@@ -117,7 +124,7 @@ export function bootExecmem(boot: BootMemory, given: ExecmemBoot): ExecmemImage 
   const table = bootKernelTable(boot, map, node, lock);
   const fixmap = bootFixmap(boot, map, node, lock);
   const pokingMm = bootPokingMm(boot, node, makeMutex(), given.userRoots);
-  const packs = bootPacks(boot, node, packBytes(machine));
+  const packs = bootPacks(boot, node, packBytes(machine, pmdBytes));
   const allocators = {
     areaPool: bootAreaPool(boot, node, given.areas, lock),
     posted: bootPosted(boot, node, tail),
@@ -136,10 +143,26 @@ export function bootExecmem(boot: BootMemory, given: ExecmemBoot): ExecmemImage 
     });
   }
   const linear = bootLinearMap(boot, map, node, lock);
-  const { movableBytes = 0, smp } = given;
-  const pages = bootPageAllocator(boot, { zoneLock: lock, movableBytes });
+  const { movableBytes = 0, smp, listSize } = given;
+  const pages = bootPageAllocator(boot, {
+    zoneLock: lock,
+    movableBytes,
+    ...(listSize === undefined ? {} : { listSize }),
+  });
   ageBuddy(boot, pages, options.agedBuddy / 100);
-  return { options, smp, table, vmalloc, linear, pages, fixmap, pokingMm, packs, ...allocators };
+  return {
+    options,
+    pmdBytes,
+    smp,
+    table,
+    vmalloc,
+    linear,
+    pages,
+    fixmap,
+    pokingMm,
+    packs,
+    ...allocators,
+  };
 }
 
 function splitAllAtBoot(boot: BootMemory, map: KernelMap): void {

@@ -24,12 +24,27 @@ export interface Area {
   readonly bytes: number;
 }
 
+/** The steps that mutants replace. */
+export interface FreeAreaSteps {
+  /** Does an area of `bytes` end where free space begins that is `gap` bytes behind its start? */
+  endsThere(gap: number, bytes: number): boolean;
+}
+
+export const freeAreaSteps: FreeAreaSteps = { endsThere: (gap, bytes) => gap === bytes };
+
 export class FreeAreas {
   readonly tree: AreaTree;
   readonly #pool: AreaPool;
   readonly #unitBytes: number;
+  readonly #steps: FreeAreaSteps;
 
-  constructor(root: Address, pool: AreaPool, unitShift: number) {
+  constructor(
+    root: Address,
+    pool: AreaPool,
+    unitShift: number,
+    steps: FreeAreaSteps = freeAreaSteps,
+  ) {
+    this.#steps = steps;
     this.tree = new AreaTree(root, unitShift);
     this.#pool = pool;
     this.#unitBytes = 2 ** unitShift;
@@ -119,7 +134,8 @@ export class FreeAreas {
     const area = yield* this.read(cpu, { hi: cpu.hi, lo: cpu.lo });
     const gap = distance(area.start, at);
     assert(!before || gap >= area.bytes, 'space comes back that is free already');
-    return gap === (before ? area.bytes : 0) ? area : null;
+    const touches = before ? this.#steps.endsThere(gap, area.bytes) : gap === 0;
+    return touches ? area : null;
   }
 
   *read(cpu: Cpu, node: Address): Generator<Program | undefined, Area, undefined> {

@@ -14,6 +14,7 @@ import type { TextPoke } from '../patching/text-poke.ts';
 import { type KernelSmp, openKernelSmp } from '../smp/functions.ts';
 import { Vmalloc } from '../vmalloc/vmalloc.ts';
 import type { ExecmemImage } from './boot.ts';
+import { type ExecmemSteps, execmemSteps } from './scale.ts';
 
 export interface ExecmemParts {
   readonly machine: Machine;
@@ -24,6 +25,7 @@ export interface ExecmemParts {
   readonly vmalloc: Vmalloc;
   readonly setMemory: SetMemory;
   readonly poke: TextPoke;
+  readonly steps: ExecmemSteps;
 }
 
 /** Who fills text has to ask first. */
@@ -69,5 +71,5 @@ export function openExecmemParts(
     none: () => NO_POKE,
   };
   const poke = pokes[image.options.poke]();
-  return { machine, image, smp, pages, table, vmalloc, setMemory, poke };
+  return { machine, image, smp, pages, table, vmalloc, setMemory, poke, steps: execmemSteps };
 }

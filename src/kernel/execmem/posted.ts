@@ -33,8 +33,6 @@ import { TextVm } from './posted-image.ts';
 import { fixedSteps, type PostedSteps, postedSteps } from './posted-steps.ts';
 import { canSplit, makeReadOnlyExecutable } from './protect.ts';
 
-const PMD_BYTES = 2 ** 21;
-const PMD_SHIFT = 21;
 /** More vms than any machine here has. */
 const LIST_MAX = 4096;
 
@@ -78,7 +76,8 @@ class PostedExecmem {
     this.#parts = parts;
     this.#steps = steps;
     this.#pool = new AreaPool(parts.image.areaPool, this.#lock);
-    this.#free = new FreeAreas(parts.image.posted.freeRoot, this.#pool, CHUNK_SHIFT);
+    const { posted } = parts.image;
+    this.#free = new FreeAreas(posted.freeRoot, this.#pool, CHUNK_SHIFT, parts.steps.areas);
     this.#busy = new AreaTree(parts.image.vmalloc.busyRoot, CHUNK_SHIFT);
   }
 
@@ -134,12 +133,12 @@ class PostedExecmem {
     const spare = { hi: cpu.hi, lo: cpu.lo };
     yield* this.#pool.take(cpu);
     const vm = { hi: cpu.hi, lo: cpu.lo };
-    const unit = PMD_BYTES * machine.nodeCount;
+    const unit = image.pmdBytes * machine.nodeCount;
     const bytes = Math.ceil(wanted / unit) * unit;
     if (cpu.ret === 0) {
       yield* allocateInReach(cpu, vmalloc, this.#steps.ranges(image.reach), {
         bytes,
-        alignShift: PMD_SHIFT,
+        alignShift: Math.log2(image.pmdBytes),
         node: cpu.node,
         attributesHi: S1_KERNEL_DATA_HI,
         attributesLo: S1_KERNEL_DATA_LO,
@@ -246,12 +245,14 @@ class PostedExecmem {
     cpu: Cpu,
     inside: Address,
   ): Generator<Program | undefined, TextVmFacts | null, undefined> {
-    const { allTextVm } = this.#parts.image.posted;
+    const { posted, pmdBytes } = this.#parts.image;
+    const { allTextVm } = posted;
     yield* this.#free.tree.atOrBelow(cpu, inside.hi, inside.lo);
     if (cpu.ret < 0) return null;
     const area = yield* this.#free.read(cpu, { hi: cpu.hi, lo: cpu.lo });
-    const before = (PMD_BYTES - ((area.start.lo >>> 0) % PMD_BYTES)) % PMD_BYTES;
-    const end = area.bytes - ((((area.start.lo >>> 0) % PMD_BYTES) + area.bytes) % PMD_BYTES);
+    const offset = (area.start.lo >>> 0) % pmdBytes;
+    const before = (pmdBytes - offset) % pmdBytes;
+    const end = area.bytes - ((offset + area.bytes) % pmdBytes);
     if (before >= end) return null;
     while (!cpu.load64(allTextVm.hi, allTextVm.lo, Order.Relaxed)) yield;
     let previous: Address | null = null;

@@ -31,12 +31,12 @@ import { makeAliasReadOnly } from '../linear-map/image.ts';
 import { fillWith } from '../patching/text-poke.ts';
 import { allocateInReach } from '../vmalloc/in-reach.ts';
 import { CHUNK_BYTES } from './chunk.ts';
-import { type ExecutableMemory, fillWithTraps, trapWord } from './executable-memory.ts';
+import { type ExecutableMemory, trapWord } from './executable-memory.ts';
 import { makeModuleAlloc } from './module-alloc.ts';
 import type { ExecmemParts } from './parts.ts';
 import { makeReadOnlyExecutable } from './protect.ts';
+import { PMD_BYTES } from './scale.ts';
 
-const PMD_BYTES = 2 ** 21;
 /** Packs that may exist at once. */
 const PACKS_MAX = 64;
 
@@ -51,8 +51,8 @@ export interface PackImage {
 }
 
 /** BPF_PROG_PACK_SIZE. */
-export function packBytes(machine: Machine): number {
-  return PMD_BYTES * machine.nodeCount;
+export function packBytes(machine: Machine, pmdBytes = PMD_BYTES): number {
+  return pmdBytes * machine.nodeCount;
 }
 
 function recordBytes(bytes: number): number {
@@ -179,7 +179,7 @@ class Packs {
     if (cpu.ret < 0) return;
     const { hi, lo } = cpu;
     cpu.count(Counter.ExecmemPopulated, 1);
-    yield* fillWithTraps(cpu, hi, lo, bytes, trapWord(machine));
+    yield* this.#parts.steps.fill(cpu, hi, lo, bytes, trapWord(machine));
     yield* makeReadOnlyExecutable(cpu, this.#parts, { hi, lo }, bytes / PAGE_BYTES, false);
     if (cpu.ret < 0) {
       yield* vmalloc.free(cpu, hi, lo);

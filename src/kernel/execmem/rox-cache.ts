@@ -28,14 +28,12 @@ import { SET_NO_EXECUTE, SET_WRITABLE } from '../linear-map/set-memory.ts';
 import { readArea } from '../vmalloc/address-space.ts';
 import { allocateInReach } from '../vmalloc/in-reach.ts';
 import { AreaPool } from './area-pool.ts';
-import { type ExecutableMemory, fillWithTraps, trapWord } from './executable-memory.ts';
+import { type ExecutableMemory, trapWord } from './executable-memory.ts';
 import { type Area, distance, FreeAreas } from './free-areas.ts';
 import { pagesOf } from './module-alloc.ts';
 import type { ExecmemParts } from './parts.ts';
 import { canSplit, makeReadOnlyExecutable } from './protect.ts';
 
-const PMD_BYTES = 2 ** 21;
-const PMD_SHIFT = 21;
 /** FREE_DELAY. */
 const RETRY_AFTER_PS = 10 * PS_PER_MS;
 /** In a busy area's node: freed, but its pages could not be filled yet. */
@@ -103,7 +101,7 @@ export class RoxCache {
     this.#steps = steps;
     const { rox, areaPool } = parts.image;
     this.#pool = new AreaPool(areaPool, makeQueuedSpinlock());
-    this.#free = new FreeAreas(rox.freeRoot, this.#pool, PAGE_SHIFT);
+    this.#free = new FreeAreas(rox.freeRoot, this.#pool, PAGE_SHIFT, parts.steps.areas);
     this.#busy = new FreeAreas(rox.busyRoot, this.#pool, PAGE_SHIFT);
   }
 
@@ -170,8 +168,9 @@ export class RoxCache {
     yield* this.#pool.take(cpu);
     if (cpu.ret < 0) return;
     const node = { hi: cpu.hi, lo: cpu.lo };
-    let size = Math.ceil(bytes / PMD_BYTES) * PMD_BYTES;
-    yield* this.#vmalloc(cpu, size, PMD_SHIFT);
+    const { pmdBytes } = this.#parts.image;
+    let size = Math.ceil(bytes / pmdBytes) * pmdBytes;
+    yield* this.#vmalloc(cpu, size, Math.log2(pmdBytes));
     if (cpu.ret < 0) {
       size = bytes;
       yield* this.#vmalloc(cpu, size, PAGE_SHIFT);
@@ -183,7 +182,7 @@ export class RoxCache {
     }
     const start = { hi: cpu.hi, lo: cpu.lo };
     cpu.count(Counter.ExecmemPopulated, 1);
-    yield* fillWithTraps(cpu, start.hi, start.lo, size, trapWord(machine));
+    yield* this.#parts.steps.fill(cpu, start.hi, start.lo, size, trapWord(machine));
     yield* this.#synchroniseCode(cpu, start, size);
     yield* makeReadOnlyExecutable(cpu, this.#parts, start, size / PAGE_BYTES, true);
     if (cpu.ret < 0) {
@@ -245,7 +244,7 @@ export class RoxCache {
     const { machine } = this.#parts;
     yield* this.#steps.makeWritable(cpu, this.#parts, start, bytes / PAGE_BYTES);
     if (cpu.ret < 0) return;
-    yield* fillWithTraps(cpu, start.hi, start.lo, bytes, trapWord(machine));
+    yield* this.#parts.steps.fill(cpu, start.hi, start.lo, bytes, trapWord(machine));
     yield* this.#synchroniseCode(cpu, start, bytes);
     yield* makeReadOnlyExecutable(cpu, this.#parts, start, bytes / PAGE_BYTES, true);
     if (cpu.ret < 0) return;
@@ -257,9 +256,9 @@ export class RoxCache {
 
   /** execmem_cache_clean: an area of vmalloc that is free as a whole goes back. */
   *#clean(cpu: Cpu, node: Address): Program {
-    const { vmalloc } = this.#parts;
+    const { vmalloc, image } = this.#parts;
     const { start, bytes } = yield* this.#free.read(cpu, node);
-    if ((start.lo >>> 0) % PMD_BYTES !== 0 || bytes % PMD_BYTES !== 0) return;
+    if ((start.lo >>> 0) % image.pmdBytes !== 0 || bytes % image.pmdBytes !== 0) return;
     yield* vmalloc.space.find(cpu, start.hi, start.lo, false);
     if (cpu.ret < 0) return;
     yield* readArea(cpu, { hi: cpu.hi, lo: cpu.lo });

@@ -26,7 +26,6 @@ import { AreaPool } from './area-pool.ts';
 import { CHUNK_SHIFT } from './chunk.ts';
 import {
   type ExecutableMemory,
-  fillWithTraps,
   trapWord,
   unusedTrapWord,
   writeWords,
@@ -34,6 +33,7 @@ import {
 import { type Area, distance, FreeAreas } from './free-areas.ts';
 import type { ExecmemParts } from './parts.ts';
 import { canSplit, makeReadOnlyExecutable } from './protect.ts';
+import { PMD_BYTES } from './scale.ts';
 import {
   realType,
   SECTION_TYPES,
@@ -42,8 +42,6 @@ import {
   type SectionType,
   STRICT_SECTIONS,
 } from './section-types.ts';
-
-const PMD_BYTES = 2 ** 21;
 
 /** What a type keeps; linear-map addresses. */
 export interface TypeImage {
@@ -199,11 +197,12 @@ export class TypedMemory {
     if (cpu.ret < 0) return;
     const node = { hi: cpu.hi, lo: cpu.lo };
     const isBlock = rules.granularityBytes >= PMD_BYTES;
-    const unit = rules.granularityBytes * (isBlock ? machine.nodeCount : 1);
+    const granularity = Math.min(rules.granularityBytes, image.pmdBytes);
+    const unit = granularity * (isBlock ? machine.nodeCount : 1);
     const bytes = roundUp(wanted, unit);
     yield* allocateInReach(cpu, vmalloc, image.reach.ranges, {
       bytes,
-      alignShift: Math.log2(rules.granularityBytes),
+      alignShift: Math.log2(granularity),
       node: cpu.node,
       attributesHi: S1_KERNEL_DATA_HI,
       attributesLo: S1_KERNEL_DATA_LO,
@@ -232,7 +231,7 @@ export class TypedMemory {
     const pages = bytes / PAGE_BYTES;
     cpu.ret = 0;
     if (protection === 'text') {
-      yield* fillWithTraps(cpu, start.hi, start.lo, bytes, unusedTrapWord(machine));
+      yield* this.#parts.steps.fill(cpu, start.hi, start.lo, bytes, unusedTrapWord(machine));
       if (machine.architecture === 'arm64') {
         yield* smp.flushIcacheRange(cpu, start.hi, start.lo, bytes);
       }
@@ -248,7 +247,7 @@ export class TypedMemory {
     return {
       rules: this.#table[real],
       image,
-      free: new FreeAreas(image.freeRoot, this.#pool, CHUNK_SHIFT),
+      free: new FreeAreas(image.freeRoot, this.#pool, CHUNK_SHIFT, this.#parts.steps.areas),
       busy: new FreeAreas(image.busyRoot, this.#pool, CHUNK_SHIFT),
     };
   }

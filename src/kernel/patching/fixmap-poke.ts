@@ -54,10 +54,13 @@ export type FrameOf = (cpu: Cpu, hi: number, lo: number) => Program;
 
 /** The steps that mutants replace. */
 export interface FixmapSteps {
+  /** From one word that is written to the next: 4, or more in a scaled-down search. */
+  readonly strideBytes: number;
   flush(cpu: Cpu, flushKernelRange: FlushKernelRange): Program;
 }
 
 export const fixmapSteps: FixmapSteps = {
+  strideBytes: 4,
   flush: (cpu, flushKernelRange) => flushKernelRange(cpu, POKE_WINDOW.hi, POKE_WINDOW.lo, 1),
 };
 
@@ -103,7 +106,7 @@ function* writePage(
   while (!cpu.store64(entry.hi, entry.lo, leafHi, leafLo, Order.Release)) yield;
   while (!cpu.fence(Fence.DsbIshSt)) yield;
   while (!cpu.fence(Fence.Isb)) yield;
-  for (let at = 0; at < count; at += 4) {
+  for (let at = 0; at < count; at += steps.strideBytes) {
     while (!source(cpu, done + at)) yield;
     const word = cpu.lo;
     const to = (POKE_WINDOW.lo + offset + at) | 0;

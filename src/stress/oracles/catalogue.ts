@@ -1,10 +1,12 @@
 /** All oracles by name: what `--oracle` takes, what mutants expect, what `list oracles` prints. */
 
+import { AREA_TILING_FACTS } from './area-tiling.ts';
 import { ASSERTION_FACTS } from './assertion.ts';
 import { BREAK_BEFORE_MAKE_FACTS } from './break-before-make.ts';
 import { DEADLOCK_FACTS } from './deadlock.ts';
 import { DIRTY_LOG_FACTS } from './dirty-log.ts';
 import { EXCLUSION_FACTS } from './exclusion.ts';
+import { FILLER_FACTS } from './filler.ts';
 import { FRAMES_FACTS } from './frames.ts';
 import { FREED_TEXT_FACTS } from './freed-text.ts';
 import { SHORT_GRACE_PERIOD_FACTS } from './grace-period.ts';
@@ -47,6 +49,8 @@ export const ORACLES: readonly OracleFacts[] = [
   ROOT_TABLES_FACTS,
   WRITE_XOR_EXECUTE_FACTS,
   FREED_TEXT_FACTS,
+  AREA_TILING_FACTS,
+  FILLER_FACTS,
 ];
 
 export const ORACLE_NAMES: readonly string[] = ORACLES.map(({ name }) => name);

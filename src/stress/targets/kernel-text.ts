@@ -1,6 +1,8 @@
 /** Targets of kernel text, executable memory and what both stand on, by name. */
 
 import type { StressTarget } from '../target.ts';
+import type { TargetFamily } from '../target-options.ts';
+import { EXECMEM_TARGET } from './execmem-target.ts';
 import { ktextPatchTarget } from './ktext-patch-target.ts';
 import { ktextRootsTarget } from './ktext-roots-target.ts';
 import { smpCallTarget } from './smp-call-target.ts';
@@ -12,3 +14,6 @@ export const TEXT_TARGETS: Readonly<Record<string, () => StressTarget>> = {
   'ktext-patch': () => ktextPatchTarget(),
   'ktext-roots': () => ktextRootsTarget(),
 };
+
+/** Those that take options. */
+export const TEXT_FAMILIES: Readonly<Record<string, TargetFamily>> = { execmem: EXECMEM_TARGET };

@@ -10,10 +10,10 @@ import { resolveProfile } from '../../machine/resolve.ts';
 
 const BASE = 'graviton4_2p';
 
-/** `cpus` CPUs on two nodes (one, for a single CPU); first node first. */
-export function stressMachine(cpus: number): Machine {
-  const first = Math.ceil(cpus / 2);
-  const lists = cpus === 1 ? ['0'] : [listOf(0, first), listOf(first, cpus)];
+/** `cpus` CPUs on two nodes (one, for a single CPU, or if told); first node first. */
+export function stressMachine(cpus: number, nodesMax = 2): Machine {
+  const first = Math.ceil(cpus / Math.min(cpus, nodesMax));
+  const lists = first === cpus ? [listOf(0, cpus)] : [listOf(0, first), listOf(first, cpus)];
   const nodes = lists.length;
   const raw = {
     name: `stress-${cpus}`,

@@ -13,3 +13,11 @@ export function shapeOf(
   const resized = (other: number) => shapeOf(other, roomBytes);
   return { machine: stressMachine(cpus), backedBytes, resized };
 }
+
+/** The same with all CPUs on one node. */
+export function oneNodeShape(
+  cpus: number,
+  roomBytes: number,
+): Pick<StressTarget, 'machine' | 'backedBytes'> {
+  return { machine: stressMachine(cpus, 1), backedBytes: cpus * PER_CPU_BYTES + roomBytes };
+}
