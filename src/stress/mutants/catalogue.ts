@@ -6,6 +6,7 @@
 import type { Mutant } from '../mutant.ts';
 import { ABSENT_MUTANTS } from './absent.ts';
 import { CONTROLS } from './controls.ts';
+import { EXECMEM_MUTANTS } from './execmem.ts';
 import { NUMA_LOCK_MUTANTS } from './numa-locks.ts';
 import { PERFORMANCE_MUTANTS } from './performance.ts';
 import { PROGRAM_MUTANTS } from './programs.ts';
@@ -31,6 +32,7 @@ const ALL: readonly Mutant[] = [
   ...STAGE2_MUTANTS,
   ...STAGE2_PROTOCOL_MUTANTS,
   ...TEXT_MUTANTS,
+  ...EXECMEM_MUTANTS,
   ...SLEEPING_LOCK_MUTANTS,
   ...NUMA_LOCK_MUTANTS,
   ...PERFORMANCE_MUTANTS,

@@ -12,6 +12,7 @@ import {
 } from '../../sync/test-and-test-and-set.ts';
 import { makeTicketLock, ticketSteps } from '../../sync/ticket.ts';
 import type { Mutant } from '../mutant.ts';
+import { EXECMEM_CONTROLS } from './execmem.ts';
 import { mutatedLock } from './mutated-lock.ts';
 import { NUMA_LOCK_CONTROLS } from './numa-locks.ts';
 import { QSPINLOCK_CONTROLS } from './qspinlock.ts';
@@ -71,4 +72,5 @@ export const CONTROLS: readonly Mutant[] = [
   ...READ_WRITE_CONTROLS,
   ...STAGE2_CONTROLS,
   ...TEXT_CONTROLS,
+  ...EXECMEM_CONTROLS,
 ];

@@ -59,6 +59,12 @@ export function checkProtection(
   report.fail({ oracle: WRITE_XOR_EXECUTE, cpus: [], text, hi: root.hi, lo: root.lo });
 }
 
+/** A CPU has taken a fault on what an allocator has given it. */
+export function tellLostText(report: Reporter, cpu: number, hi: number, lo: number): void {
+  const text = 'takes a fault on executable memory that it holds';
+  report.fail({ oracle: FILLER, cpus: [cpu], text, hi, lo });
+}
+
 /** A CPU has executed its own program and met something else. */
 export function tellWrongText(report: Reporter, cpu: number, hi: number, lo: number): void {
   const text = 'executes another word than was installed';

@@ -5,7 +5,7 @@
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';
-import { EventKind } from '../../cpu/operations.ts';
+import { EventKind, Level } from '../../cpu/operations.ts';
 import { makeAllocator } from '../../kernel/execmem/allocators.ts';
 import type { ExecmemImage } from '../../kernel/execmem/boot.ts';
 import { CHUNK_BYTES } from '../../kernel/execmem/chunk.ts';
@@ -17,7 +17,7 @@ import { fixedSteps } from '../../kernel/execmem/posted-steps.ts';
 import type { Machine } from '../../machine/machine.ts';
 import { type Address, addBytes } from '../../memory/physical-address.ts';
 import { checkTiling } from '../oracles/area-tiling.ts';
-import { checkFiller, checkProtection, tellWrongText } from '../oracles/filler.ts';
+import { checkFiller, checkProtection, tellLostText, tellWrongText } from '../oracles/filler.ts';
 import type { Reporter, StressImage, StressSize, StressTarget } from '../target.ts';
 import type { TargetFamily } from '../target-options.ts';
 import {
@@ -58,9 +58,9 @@ export const EXECMEM_TARGET: TargetFamily = {
 
 const PLENTY_PAGES = 40;
 
-/** Pages that are given out, for tables, arrays and text: for all CPUs at once too few. */
+/** Pages that are given out, for arrays and text: enough for one pack and no more. */
 function shortPages(allocator: AllocatorName): number {
-  return allocator === 'prog_pack' || allocator === 'typed' ? 5 : 7;
+  return allocator === 'execmem-rox' ? 5 : 3;
 }
 
 /** Chunks of the programs that a CPU loads in one round; whole pages cost the same. */
@@ -75,7 +75,8 @@ export function execmemTarget(options: ExecmemTargetOptions = {}): StressTarget 
   const make = (parts: ExecmemParts): ExecutableMemory => {
     const all = options.parts?.(parts) ?? parts;
     if (options.make !== undefined) return options.make(all);
-    return options.code === 'fixed' ? makePosted(all, fixedSteps) : makeAllocator(all);
+    const isFixed = options.code === 'fixed' && allocator === 'execmem-posted';
+    return isFixed ? makePosted(all, fixedSteps) : makeAllocator(all);
   };
   return {
     name,
@@ -138,6 +139,10 @@ function* loadAndRun(
 ): Program {
   const parts = openSmallExecmem(cpu, machine, image.parts!['execmem'] as ExecmemImage);
   const memory = given.make(parts);
+  cpu.setVector(Level.Host, function* () {
+    yield;
+    tellLostText(report, cpu.id, cpu.exception.farHi, cpu.exception.farLo);
+  });
   let id = KEPT + cpu.id * 64;
   for (let round = 0; round < size.operations; round++) {
     const live: Loaded[] = [];

@@ -9,16 +9,25 @@ import type { MemoryModel } from '../../../src/engine/explore/execution.ts';
 import { runSchedule } from '../../../src/engine/explore/run-schedule.ts';
 import { STRATEGIES, strategyOptions } from '../../../src/stress/mutants/score-strategies.ts';
 import { observeExplorer } from '../../../src/stress/oracles/all.ts';
+import { resolveTarget } from '../../../src/stress/registry.ts';
 import { openTarget } from '../../../src/stress/run-target.ts';
 import { TEXT_TARGETS } from '../../../src/stress/targets/kernel-text.ts';
 
 const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
 const EXPECTED_STEPS = 200;
-const SCHEDULES = 15;
+const SCHEDULES = 8;
 
-describe.each(Object.keys(TEXT_TARGETS))('%s', (name) => {
-  it.each(MODELS)('is silent and reaches its goals under %s', (model) => {
-    const target = TEXT_TARGETS[name]!();
+const EXECMEM = [
+  'execmem',
+  'execmem allocator=module_alloc',
+  'execmem allocator=execmem-posted code=fixed',
+  'execmem allocator=execmem-rox',
+  'execmem allocator=typed',
+];
+
+describe.each([...Object.keys(TEXT_TARGETS), ...EXECMEM])('%s', (name) => {
+  it.each(MODELS)('is silent and reaches its goals under %s', async (model) => {
+    const target = await resolveTarget({ name, mutant: '', lock: null });
     const { explorer } = openTarget(target, target.usual, {
       model,
       seed: 1,
