@@ -66,7 +66,8 @@ export async function resolveStress(
   const { word, mutant, options } = splitWords(request.words);
   if (word === undefined && mutant === '') {
     throw new UserError(
-      "stress what? A target ('numalab list targets'), all, locks, protocols, text, or ./my-lock.mjs",
+      "stress what? A target ('numalab list targets'), all, locks, protocols, text, " +
+        'or ./my-lock.mjs',
     );
   }
   const strategy = parseStrategy(request.strategy ?? 'mix');

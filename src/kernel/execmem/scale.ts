@@ -1,6 +1,7 @@
 /**
  * Sizes that a search of schedules scales down, because zeroing two megabytes says nothing about
- * who may do it when: what PMD_SIZE is, and how densely fresh text is filled. A run has the kernel's.
+ * who may do it when: what PMD_SIZE is, and how densely fresh text is filled. A run has the
+ * kernel's.
  */
 
 import type { Cpu, Program } from '../../cpu/cpu.ts';

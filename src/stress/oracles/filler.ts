@@ -1,8 +1,8 @@
 /**
- * What is executable and nobody's holds traps: freed bytes trap filler, bytes that were never handed
- * out that or the allocator's poison for fresh memory, which is another word. And W^X by what the
- * tables say when all is done (src/kernel/execmem/write-xor-execute.ts). Told by targets, which know
- * the words of programs.
+ * What is executable and nobody's holds traps: freed bytes trap filler, bytes that were never
+ * handed out that or the allocator's poison for fresh memory, which is another word. And W^X by
+ * what the tables say when all is done (src/kernel/execmem/write-xor-execute.ts). Told by targets,
+ * which know the words of programs.
  */
 
 import type { ExecmemImage } from '../../kernel/execmem/boot.ts';

@@ -1,9 +1,10 @@
 /**
  * Executable memory of a few pages: vmalloc, set_memory, the poke window and an allocator on one
  * node, everything scaled down so that a schedule stays short. What stands for PMD_SIZE is a page
- * or two, fresh text and pokes write the first words of each chunk, of large programs the ends alone
- * are written and maintained, and the linear map of all pages that are given out is read from its
- * tables: there permissions count. Old contents of these pages are kept, as any may become text.
+ * or two, fresh text and pokes write the first words of each chunk, of large programs the ends
+ * alone are written and maintained, and the linear map of all pages that are given out is read from
+ * its tables: there permissions count. Old contents of these pages are kept, as any may become
+ * text.
  */
 
 import type { Cpu } from '../../cpu/cpu.ts';

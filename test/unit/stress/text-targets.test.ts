@@ -15,7 +15,7 @@ import { TEXT_TARGETS } from '../../../src/stress/targets/kernel-text.ts';
 
 const MODELS: readonly MemoryModel[] = ['sc', 'tso'];
 const EXPECTED_STEPS = 200;
-const SCHEDULES = 8;
+const SCHEDULES = 4;
 
 const EXECMEM = [
   'execmem',
