@@ -3,6 +3,15 @@
 import { availableParallelism } from 'node:os';
 import { timeRun } from '../bench/command-line.ts';
 
+/** Percentiles are null where there are too few samples. */
+export interface Histogram {
+  readonly count: number;
+  readonly mean: number;
+  readonly p50: number | null;
+  readonly p99: number | null;
+  readonly p999: number | null;
+}
+
 /** The parts of a result that are compared. */
 export interface Result {
   readonly machineHash: string;
@@ -12,7 +21,11 @@ export interface Result {
     readonly nsPerOperation: number | null;
   }[];
   readonly counters: Readonly<Record<string, number>>;
-  readonly histograms: Readonly<Record<string, { readonly count: number; readonly mean: number }>>;
+  readonly histograms: Readonly<Record<string, Histogram>>;
+  /** key=value that no kernel has. */
+  readonly whatIf: readonly string[];
+  /** The workload's own printed lines. */
+  readonly report: readonly string[];
 }
 
 export async function emulate(words: readonly string[]): Promise<Result> {

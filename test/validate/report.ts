@@ -7,7 +7,7 @@ import { fitsClaim, type LockFigure, type LockValidation, lockFigures } from './
 import { misfits } from './misfits.ts';
 import { PUBLISHED_BYTES_PER_VCPU, VCPUS } from './published-dirty-log.ts';
 import { comesBack, type Row, ratioOf } from './row.ts';
-import type { Table } from './table.ts';
+import { sectionText, type Table, tableText } from './table.ts';
 import { traceTable } from './traces.ts';
 
 export interface Validation {
@@ -43,20 +43,11 @@ function jsonOfLock(figure: LockFigure): object {
 }
 
 export function asText(validation: Validation): string {
-  return tablesOf(validation)
-    .map(({ title, lines, header, rows }) =>
-      [title, ...lines, '', ...aligned([header, ...rows])].join('\n'),
-    )
-    .join('\n\n');
+  return tablesOf(validation).map(tableText).join('\n\n');
 }
 
 export function asMarkdown(validation: Validation): string {
-  const sections = tablesOf(validation).map(({ title, lines, header, rows }) => {
-    const table = [header, header.map(() => '---'), ...rows].map(
-      (cells) => `| ${cells.join(' | ')} |`,
-    );
-    return [`## ${title}`, '', ...lines, '', ...table].join('\n');
-  });
+  const sections = tablesOf(validation).map(sectionText);
   const head = [
     '# Validation: published figures beside emulated ones',
     '',
@@ -172,15 +163,4 @@ function misfitTable({ tiers, dirtyLog }: Validation): Table {
       reason,
     ]),
   };
-}
-
-function aligned(rows: readonly (readonly string[])[]): string[] {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  const last = widths.length - 1;
-  return rows.map((row) =>
-    row
-      .map((cell, column) => (column === last ? cell : cell.padEnd(widths[column]!)))
-      .join('  ')
-      .trimEnd(),
-  );
 }
