@@ -13,6 +13,7 @@ import { loadedLatencies } from './loaded-latency.ts';
 import { validateLocks } from './locks.ts';
 import { asJson, asMarkdown, asText, type Validation } from './report.ts';
 import { comesBack } from './row.ts';
+import { textAndCode } from './text-and-code.ts';
 import { traceHits } from './traces.ts';
 
 async function main(argv: readonly string[]): Promise<number> {
@@ -30,12 +31,19 @@ async function main(argv: readonly string[]): Promise<number> {
   const dirty = await dirtyLog(full);
   process.stderr.write('validate: a trace\n');
   const traces = await traceHits();
+  process.stderr.write('validate: text and code\n');
+  const text = await textAndCode();
   process.stderr.write('validate: locks\n');
-  const validation: Validation = { tiers, dirtyLog: dirty, traces, locks: validateLocks() };
+  const validation: Validation = {
+    ...{ tiers, traces },
+    dirtyLog: dirty,
+    textAndCode: text,
+    locks: validateLocks(),
+  };
   const page = full ? 'validation-full.md' : 'validation.md';
   writeFileSync(new URL(`test/reports/${page}`, packageRoot()), asMarkdown(validation));
-  const text = argv.includes('--json') ? asJson(validation) : asText(validation);
-  process.stdout.write(`${text}\n`);
+  const output = argv.includes('--json') ? asJson(validation) : asText(validation);
+  process.stdout.write(`${output}\n`);
   return [...tiers, ...traces].some((row) => comesBack(row) === false) ? 2 : 0;
 }
 

@@ -5,7 +5,7 @@
 
 import { comesBack, type Row, ratioOf } from './row.ts';
 
-/** A prediction further off than this is a misfit. */
+/** A fit or a prediction further off than this is a misfit. */
 const PREDICTION_TOLERANCE = 0.2;
 
 interface Reason {
@@ -38,12 +38,17 @@ export interface Misfit {
 export function misfits(rows: readonly Row[]): Misfit[] {
   return rows.filter(isMisfit).map((row) => ({
     row,
-    reason: REASONS.find(({ names }) => names.test(row.name))?.text ?? 'unexplained',
+    reason: reasonOf(row.name),
   }));
+}
+
+/** Of a row or a claim. */
+export function reasonOf(name: string): string {
+  return REASONS.find(({ names }) => names.test(name))?.text ?? 'unexplained';
 }
 
 function isMisfit(row: Row): boolean {
   if (row.kind === 'figure') return comesBack(row) === false;
-  if (row.kind !== 'predicted') return false;
+  if (row.kind !== 'predicted' && row.kind !== 'fitted') return false;
   return Math.abs(ratioOf(row) - 1) > PREDICTION_TOLERANCE;
 }

@@ -4,21 +4,24 @@ import { formatBytes } from '../../src/base/units.ts';
 import type { DirtyLog } from './dirty-log.ts';
 import { lockTables } from './lock-tables.ts';
 import { fitsClaim, type LockFigure, type LockValidation, lockFigures } from './locks.ts';
-import { misfits } from './misfits.ts';
+import { misfits, reasonOf } from './misfits.ts';
 import { PUBLISHED_BYTES_PER_VCPU, VCPUS } from './published-dirty-log.ts';
 import { comesBack, type Row, ratioOf } from './row.ts';
 import { sectionText, type Table, tableText } from './table.ts';
+import { type TextAndCode, textAndCodeTables } from './text-and-code.ts';
 import { traceTable } from './traces.ts';
 
 export interface Validation {
   readonly tiers: readonly Row[];
   readonly dirtyLog: DirtyLog;
   readonly traces: readonly Row[];
+  readonly textAndCode: TextAndCode;
   readonly locks: LockValidation;
 }
 
-export function asJson({ tiers, dirtyLog, traces, locks }: Validation): string {
-  const rows = [...tiers, ...dirtyLog.rows, ...traces].map((row) => [
+export function asJson(validation: Validation): string {
+  const { tiers, dirtyLog, traces, textAndCode, locks } = validation;
+  const rows = [...tiers, ...dirtyLog.rows, ...traces, ...textAndCode.rows].map((row) => [
     row.name,
     {
       value: row.emulated,
@@ -31,7 +34,8 @@ export function asJson({ tiers, dirtyLog, traces, locks }: Validation): string {
     },
   ]);
   const lockRows = lockFigures(locks).map((figure) => [figure.name, jsonOfLock(figure)]);
-  return JSON.stringify(Object.fromEntries([...rows, ...lockRows]), null, 2);
+  const claims = textAndCode.claims.map(({ name, ...claim }) => [name, claim]);
+  return JSON.stringify(Object.fromEntries([...rows, ...claims, ...lockRows]), null, 2);
 }
 
 /** Bounds that are not claimed are null. */
@@ -58,9 +62,9 @@ export function asMarkdown(validation: Validation): string {
 }
 
 function tablesOf(validation: Validation): Table[] {
-  const { tiers, dirtyLog, traces, locks } = validation;
-  const kernel = [tiersTable(tiers), dirtyLogTable(dirtyLog), misfitTable(validation)];
-  return [...kernel, traceTable(traces), ...lockTables(locks)];
+  const { tiers, dirtyLog, traces, textAndCode, locks } = validation;
+  const kernel = [tiersTable(tiers), dirtyLogTable(dirtyLog), ...textAndCodeTables(textAndCode)];
+  return [...kernel, misfitTable(validation), traceTable(traces), ...lockTables(locks)];
 }
 
 function tiersTable(tiers: readonly Row[]): Table {
@@ -147,20 +151,24 @@ function speedups(find: (series: string, vcpus: number, machine: string) => Row)
   );
 }
 
-function misfitTable({ tiers, dirtyLog }: Validation): Table {
-  const found = misfits([...tiers, ...dirtyLog.rows]);
+function misfitTable({ tiers, dirtyLog, textAndCode }: Validation): Table {
+  const found = misfits([...tiers, ...dirtyLog.rows, ...textAndCode.rows]);
   const byReason = new Map<string, Row[]>();
   for (const { row, reason } of found) {
     byReason.set(reason, [...(byReason.get(reason) ?? []), row]);
   }
+  const broken = textAndCode.claims.filter(({ fits }) => !fits);
   return {
     title: 'Misfits',
-    lines: ['Figures off by more than 5 %, predictions by more than 20 %, and why.'],
+    lines: ['Figures off by more than 5 %, fits and predictions by more than 20 %, and why.'],
     header: ['figures', 'ratios', 'reason'],
-    rows: [...byReason].map(([reason, rows]) => [
-      rows.length === 1 ? rows[0]!.name : `${rows[0]!.name} and ${rows.length - 1} more`,
-      [...new Set(rows.map((row) => ratioOf(row).toFixed(2)))].sort().join(' '),
-      reason,
-    ]),
+    rows: [
+      ...[...byReason].map(([reason, rows]) => [
+        rows.length === 1 ? rows[0]!.name : `${rows[0]!.name} and ${rows.length - 1} more`,
+        [...new Set(rows.map((row) => ratioOf(row).toFixed(2)))].sort().join(' '),
+        reason,
+      ]),
+      ...broken.map(({ name, emulated }) => [name, emulated, reasonOf(name)]),
+    ],
   };
 }

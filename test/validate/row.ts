@@ -27,3 +27,13 @@ export function ratioOf(row: Row): number {
 export function comesBack(row: Row): boolean | null {
   return row.kind === 'figure' ? Math.abs(ratioOf(row) - 1) <= TOLERANCE : null;
 }
+
+/** What was published without a figure of its own: a sign, a shape, a range. */
+export interface Claim {
+  /** Unique among rows and claims. */
+  readonly name: string;
+  readonly published: string;
+  readonly emulated: string;
+  readonly fits: boolean;
+  readonly machineHash: string;
+}
