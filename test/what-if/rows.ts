@@ -37,7 +37,7 @@ export function rowOf({ point, result }: Measured, quiet: Result): Row {
   const perLoad = (name: string): number | null => {
     if (point.design === null) return null;
     const own = isText ? 0 : (quiet.counters[name] ?? 0);
-    const all = (result.counters['bpf.loads'] ?? 0) as number;
+    const all = result.counters['bpf.loads'] ?? 0;
     return all === 0 ? null : ((result.counters[name] ?? 0) - own) / all;
   };
   return {
@@ -72,7 +72,7 @@ export function tableOf(section: Section, measured: readonly Measured[]): Table 
   const isText = section.bystander === 'text';
   const what = isText
     ? 'Bystander: 200 basic blocks of user text (text.run).'
-    : 'Bystander: a fault until its access is performed (fault.stall), second pass of dirty logging.';
+    : 'Bystander: a fault until its access is performed (fault.stall), dirty logging, second pass.';
   return {
     title: `${section.title}, ${section.machine}`,
     lines: [what, `Machine ${quiet.machineHash.slice(0, 12)}.`],
