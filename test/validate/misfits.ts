@@ -28,6 +28,31 @@ const REASONS: readonly Reason[] = [
       'mmu_lock, so it shows the line transfer of the host; the emulated machine has that of ' +
       'Graviton2, the published host is not named',
   },
+  {
+    names: /^directMap\./,
+    text:
+      'the published 512 instances split no 1 GiB leaf; here the gigabyte in use has about as ' +
+      'many free pages as they take, and the first page of the next one splits a 1 GiB leaf',
+  },
+  {
+    names: /^itlb\.vm\./,
+    text:
+      'one process that never leaves its CPU: text just too large for the second TLB level ' +
+      'misses as often as published, and packed programs make it fit; the published host has ' +
+      'a hundred processes on 32 CPUs, whose switches bring misses that no packing saves',
+  },
+  {
+    names: /^itlb\.cpu\./,
+    text:
+      'text far beyond the second TLB level: pages of programs, executed again and again, stay ' +
+      'in it, so packing them saves little',
+  },
+  {
+    names: /^ftrace\./,
+    text:
+      'sign, not factor: the emulated update leaves out lookups by name and the page-table ' +
+      'lock of a poke, and its switches of address spaces and flushes are estimates',
+  },
 ];
 
 export interface Misfit {

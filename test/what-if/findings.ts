@@ -1,11 +1,16 @@
 /**
- * What the tables say, in words made from the numbers: how much the fastest loads add to a
- * bystander's p99, and what a pack saves on either architecture. Nothing here is expected or
- * tuned; where it comes out otherwise than predicted, the words change with it.
+ * What the tables say, in words made from the numbers: how much the same rate of loads adds to a
+ * bystander's p99, and what a further load costs in flushes and IPIs, the first pack left out: the
+ * difference between the two rates. Nothing here is expected or tuned; where it comes out otherwise
+ * than predicted, the words change with it.
  */
 
-import type { Section } from './points.ts';
-import { type Measured, type Row, rowOf } from './rows.ts';
+import type { Result } from '../validate/emulate.ts';
+import { INTERVALS_US, type Section } from './points.ts';
+import { type Measured, rowOf } from './rows.ts';
+
+const FLUSHES = 'flush_tlb_kernel_range';
+const IPIS = 'ipi.sent';
 
 export interface MeasuredSection {
   readonly section: Section;
@@ -16,27 +21,30 @@ export function findings(sections: readonly MeasuredSection[]): string {
   return ['## What the tables say', '', ...sections.map(sentence)].join('\n');
 }
 
-/** Nanoseconds of p99 that 10,000 loads per second add, from the highest rate. */
-export function slopeOf(row: Row, quiet: Row): number {
-  const loads = row.loadsPerSecond - quiet.loadsPerSecond;
-  return loads <= 0 ? 0 : (((row.p99Ns ?? 0) - (quiet.p99Ns ?? 0)) * 10_000) / loads;
+/** How often a counter moves per load, between a run with few loads and one with more. */
+export function perFurtherLoad(few: Result, more: Result, name: string): number | null {
+  const of = ({ counters }: Result, counter: string): number => counters[counter] ?? 0;
+  const loads = of(more, 'bpf.loads') - of(few, 'bpf.loads');
+  return loads <= 0 ? null : (of(more, name) - of(few, name)) / loads;
 }
 
 function sentence({ section, measured }: MeasuredSection): string {
   const quiet = measured.find(({ point }) => point.design === null)!;
-  const quietRow = rowOf(quiet, quiet.result);
-  const fastest = section.designs.map((design) => {
-    const own = measured.filter(({ point }) => point.design === design);
-    const rows = own.map((each) => rowOf(each, quiet.result));
-    const row = rows.reduce((a, b) => (b.loadsPerSecond > a.loadsPerSecond ? b : a));
-    return { name: design.name, row, slope: slopeOf(row, quietRow) };
+  const quietP99 = rowOf(quiet, quiet.result).p99Ns ?? 0;
+  const designs = section.designs.map((design) => {
+    const [few, more] = measured.filter(({ point }) => point.design === design);
+    const row = rowOf(few!, quiet.result);
+    const per = (name: string): string =>
+      (perFurtherLoad(few!.result, more!.result, name) ?? 0).toFixed(1);
+    const added = Math.round((row.p99Ns ?? 0) - quietP99);
+    return { name: design.name, added, flushes: per(FLUSHES), ipis: per(IPIS) };
   });
-  const order = [...fastest].sort((a, b) => b.slope - a.slope);
-  const parts = order.map(({ name, slope }) => `${name} ${slope.toFixed(0)}`);
-  const flushes = (name: string): string =>
-    (fastest.find((each) => each.name === name)?.row.flushes ?? 0).toFixed(1);
-  return (
-    `- ${section.title}: ns of p99 per 10,000 loads/s, at the highest rate: ${parts.join(', ')}. ` +
-    `Flushes per load: module_alloc ${flushes('module_alloc')}, prog_pack ${flushes('prog_pack')}.`
-  );
+  const byAdded = [...designs].sort((a, b) => b.added - a.added);
+  const list = (texts: readonly string[]): string => texts.join(', ');
+  return [
+    `- ${section.title}. ns that loads every ${INTERVALS_US[0]} us add to p99:`,
+    `  ${list(byAdded.map(({ name, added }) => `${name} ${added}`))}.`,
+    '  Flushes and IPIs that a further load costs:',
+    `  ${list(designs.map(({ name, flushes, ipis }) => `${name} ${flushes} and ${ipis}`))}.`,
+  ].join('\n');
 }

@@ -15,6 +15,8 @@ export interface Design {
   readonly options: Readonly<Record<string, string>>;
   /** When its first pack or cache area is made: the storm starts then. */
   readonly startUs: number;
+  /** Guests must still fault then: memory of a vCPU. */
+  readonly guestMib: number;
   /** About what a load, its runs and an unload take beside the interval. */
   readonly loadUs: number;
 }
@@ -23,11 +25,13 @@ export interface Design {
 const NO_PACKS = { allocator: 'module_alloc', packPages: '4K' };
 
 export const DESIGNS: readonly Design[] = [
-  { name: 'module_alloc', options: NO_PACKS, startUs: 0, loadUs: 16 },
-  { name: 'prog_pack', options: { allocator: 'prog_pack' }, startUs: 0, loadUs: 40 },
-  { name: 'execmem-posted', options: { allocator: 'execmem-posted' }, startUs: 0, loadUs: 40 },
-  { name: 'execmem-rox', options: { allocator: 'execmem-rox' }, startUs: 4500, loadUs: 65 },
-  { name: 'typed', options: { allocator: 'typed' }, startUs: 0, loadUs: 45 },
+  { name: 'module_alloc', options: NO_PACKS, startUs: 0, guestMib: 8, loadUs: 16 },
+  ...[
+    { name: 'prog_pack', startUs: 0, guestMib: 8, loadUs: 40 },
+    { name: 'execmem-posted', startUs: 0, guestMib: 8, loadUs: 40 },
+    { name: 'execmem-rox', startUs: 4500, guestMib: 8, loadUs: 65 },
+    { name: 'typed', startUs: 9000, guestMib: 16, loadUs: 45 },
+  ].map((design) => ({ ...design, options: { allocator: design.name } })),
 ];
 
 /** The poke of x86 on arm64: a mapping of one CPU instead of the window of all. */
@@ -35,6 +39,7 @@ export const LOCAL_POKE: Design = {
   name: 'execmem-rox, poke=temporary-mm',
   options: { allocator: 'execmem-rox', poke: 'temporary-mm' },
   startUs: 4500,
+  guestMib: 8,
   loadUs: 65,
 };
 
@@ -43,8 +48,9 @@ export const INTERVALS_US: readonly number[] = [200, 10];
 export const LOADERS = 4;
 export const SEEDS = 3;
 const TEXT_STORM_US = 1300;
-/** When the second pass of the guests is over. */
-const FAULTS_END_US = 8800;
+/** When the second pass of the guests is over, per MiB of a vCPU. */
+const FAULTS_END_US = 1100;
+const QUIET_GUEST_MIB = 8;
 
 export interface Section {
   readonly title: string;
@@ -91,8 +97,9 @@ export function pointsOf(section: Section): readonly Point[] {
 
 /** Programs of a loader, so that the storm outlasts what is measured. */
 export function programsOf({ section, design, intervalUs }: Point): number {
-  const { startUs, loadUs } = design ?? { startUs: 0, loadUs: 0 };
-  const stormUs = section.bystander === 'text' ? TEXT_STORM_US : FAULTS_END_US - startUs;
+  const { startUs, loadUs, guestMib } = design ?? { startUs: 0, loadUs: 0, guestMib: 0 };
+  const faultsUs = guestMib * FAULTS_END_US - startUs;
+  const stormUs = section.bystander === 'text' ? TEXT_STORM_US : faultsUs;
   return Math.ceil(stormUs / (intervalUs + loadUs));
 }
 
@@ -118,7 +125,7 @@ export function profileText(point: Point): string {
     '  - label: guests',
     '    workload: dirty_log_perf_test',
     '    cpus: 0,96-97',
-    '    parameters: { perVcpuMemory: 8M }',
+    `    parameters: { perVcpuMemory: ${point.design?.guestMib ?? QUIET_GUEST_MIB}M }`,
   ];
   if (point.design === null) return `${guests.join('\n')}\n`;
   const options = Object.entries(point.design.options).map((pair) => pair.join(': '));

@@ -10,7 +10,7 @@ import { difference, fittedKib } from '../../validate/itlb.ts';
 import { misfits } from '../../validate/misfits.ts';
 import { sectionText, tableText } from '../../validate/table.ts';
 import { gainOf, replicationClaims } from '../../validate/text-replication.ts';
-import { slopeOf } from '../../what-if/findings.ts';
+import { perFurtherLoad } from '../../what-if/findings.ts';
 import { type Point, pointsOf, profileText, SECTIONS, wordsOf } from '../../what-if/points.ts';
 import { coverageOf, rowOf, tableOf } from '../../what-if/rows.ts';
 
@@ -50,8 +50,8 @@ describe('validation of text and code', () => {
 
   it('fits the least text that reaches a rate', async () => {
     const rate = async (kib: number): Promise<number> => Math.max(0, kib - 6000);
-    expect(await fittedKib(100, rate)).toBe(6144);
-    expect(await fittedKib(145, rate)).toBe(6208);
+    expect(await fittedKib(100, rate)).toBe(6112);
+    expect(await fittedKib(145, rate)).toBe(6160);
   });
 
   it('reads the ladder from the lines of the workload', () => {
@@ -150,8 +150,13 @@ describe('the what-if table', () => {
     const row = rowOf({ point: loaded, result: storm(0, 2000) }, quiet);
     expect(row).toMatchObject({ flushes: 3, ipis: 2, dvm: 10, p99Ns: 3000, p999Ns: null });
     expect(row.loadsPerSecond).toBeCloseTo(5e6, 3);
-    const quietRow = { ...row, loadsPerSecond: 0, p99Ns: 1000 };
-    expect(slopeOf(row, quietRow)).toBeCloseTo(4, 9);
+  });
+
+  it('leaves the first pack out of what a further load costs', () => {
+    const few = { ...NO_RESULT, counters: { 'bpf.loads': 10, 'ipi.sent': 1020 } };
+    const more = { ...NO_RESULT, counters: { 'bpf.loads': 30, 'ipi.sent': 1060 } };
+    expect(perFurtherLoad(few, more, 'ipi.sent')).toBe(2);
+    expect(perFurtherLoad(more, few, 'ipi.sent')).toBeNull();
   });
 
   it('labels what no kernel has, and storms that are too short', () => {
