@@ -1,9 +1,18 @@
-/** `list params WORKLOAD` and `run WORKLOAD --help`: every key with default, range and meaning. */
+/**
+ * `list params NAME` and `run NAME --help`: every key with default, range and meaning, of a workload
+ * or of each part of a profile. Defaults of kernel options are those of the machine that is taken
+ * when nobody names one.
+ */
 
+import type { Workload } from '../../workloads/workload.ts';
 import type { Parameter } from '../base/parameters.ts';
+import { parseAssignment } from '../base/parse-parameters.ts';
 import { formatBytes, formatPs } from '../base/units.ts';
-import { kernelTables } from '../run/kernel-options.ts';
+import { loadMachine } from '../machine/catalog.ts';
+import { kernelDefaultsOf, kernelTables } from '../run/kernel-options.ts';
 import { placementParameters } from '../run/placement.ts';
+import type { ProfileText } from '../run/profile.ts';
+import { profileOf } from '../run/specification.ts';
 import { loadReference, referenceOf } from '../run/workload-source.ts';
 
 interface Group {
@@ -12,14 +21,59 @@ interface Group {
 }
 
 export async function parameterGroups(word: string): Promise<Group[]> {
+  const profile = await profileOf(word);
+  if (profile !== null) return profileGroups(profile);
   const workload = await loadReference(await referenceOf(word));
   const groups: Group[] = [
     { title: `parameters of ${workload.name}`, parameters: workload.parameters },
     { title: 'placement', parameters: placementParameters(workload) },
+    kernelGroup(workload, workload.defaultMachine),
   ];
-  const kernel = kernelTables(workload);
-  if (kernel.length > 0) groups.push({ title: 'kernel under test', parameters: kernel });
   return groups.filter(({ parameters }) => parameters.length > 0);
+}
+
+/** What each part reads; a key goes to all parts that have it, `label.key` to one. */
+async function profileGroups(profile: ProfileText): Promise<Group[]> {
+  const groups: Group[] = [];
+  let machine = profile.machine;
+  for (const { label, workload: name, assignments } of profile.parts) {
+    const workload = await loadReference(await referenceOf(name));
+    machine ??= workload.defaultMachine;
+    const kernel = kernelGroup(workload, machine, profile.like);
+    const own = { title: `${label}.KEY, of ${workload.name}`, parameters: workload.parameters };
+    for (const { title, parameters } of [
+      own,
+      { ...kernel, title: `${label}.KEY, ${kernel.title}` },
+    ]) {
+      const words = [...(profile.kernel ?? []), ...assignments];
+      groups.push({ title, parameters: withDefaults(parameters, valuesOf(words)) });
+    }
+  }
+  return groups.filter(({ parameters }) => parameters.length > 0);
+}
+
+function kernelGroup(workload: Workload, machine: string, like?: string): Group {
+  const defaults = kernelDefaultsOf(workload, loadMachine(machine), like);
+  return {
+    title: `kernel under test, as on ${machine}`,
+    parameters: withDefaults(kernelTables(workload), defaults),
+  };
+}
+
+function withDefaults(
+  parameters: readonly Parameter[],
+  values: Readonly<Record<string, string>>,
+): readonly Parameter[] {
+  return parameters.map((parameter) => ({
+    ...parameter,
+    default: values[parameter.name] ?? values[parameter.alias ?? ''] ?? parameter.default,
+  }));
+}
+
+function valuesOf(words: readonly string[]): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    words.map(parseAssignment).map(({ key, value }) => [key, value] as const),
+  );
 }
 
 export async function parametersText(word: string): Promise<string> {

@@ -50,6 +50,15 @@ export function kernelOptionTables(): readonly Parameter[] {
 /** What of a workload its kernel options depend on. */
 export type OptionReader = Pick<Workload, 'name' | 'kernelOptions' | 'kernelDefaults'>;
 
+/** Values of options that nobody gives, as a user would write them; others have the table's. */
+export function kernelDefaultsOf(
+  workload: OptionReader,
+  machine: Machine,
+  like = LIKE_DEFAULT,
+): Readonly<Record<string, string>> {
+  return { ...likePreset(familiesOf(workload), like, machine), ...workload.kernelDefaults };
+}
+
 export function resolveKernelOptions(
   workload: OptionReader,
   machine: Machine,
@@ -64,8 +73,7 @@ export function resolveKernelOptions(
   const tables = [...ownTables, ...kernel];
   const { values, given } = resolveParameters(tables, assignments, workload.name);
   const parameters: Record<string, ParameterValue> = { ...values };
-  const preset = likePreset(families, like ?? LIKE_DEFAULT, machine);
-  const defaults = { ...preset, ...workload.kernelDefaults };
+  const defaults = kernelDefaultsOf(workload, machine, like);
   for (const parameter of kernel) {
     const text = defaults[parameter.name];
     if (text === undefined || given.has(parameter.name)) continue;

@@ -93,7 +93,7 @@ async function resolveParts(profile: ProfileText, request: RunRequest): Promise<
 }
 
 /** A path to YAML, or the name of a bundled profile; null: a workload. */
-async function profileOf(word: string): Promise<ProfileText | null> {
+export async function profileOf(word: string): Promise<ProfileText | null> {
   const { bundledProfile, readProfile } = await import('./profile.ts');
   if (isProfilePath(word)) return readProfile(word);
   if (isPath(word) || isWorkload(word)) return null;
