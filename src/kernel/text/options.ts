@@ -218,7 +218,7 @@ export function checkTextOptions(options: TextOptions, machine: Machine): void {
     throw new UserError(
       'text=replicated: "Kernel L0 index cannot share with the modules or vmalloc L0 index: ' +
         'disabling ktext replication", as with 16K pages and four levels one entry of the root ' +
-        'spans 128T; use kernelPages=4K or 64K',
+        'spans 128T; leave kernelPages=16K out',
     );
   }
   if (options.text === 'replicated' && options.vaBits === 52) {
