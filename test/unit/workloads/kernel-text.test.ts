@@ -104,6 +104,12 @@ describe('text_patch_storm', () => {
     expect(report).toContain('tracing on: 8 sites, 2 copies');
   });
 
+  it('tells the calls of others, to which the patcher does not belong', () => {
+    const { report } = storm('-c1 text=shared');
+    expect(report).toContain('tracing on: 8 sites, 1 copy:');
+    expect(report).toMatch(/calls of the others.*\nns .*\nnode 0 +- +- +- +-\n/);
+  });
+
   it('refuses a node without CPUs of the run', () => {
     expect(() => storm('-c2 patchNode=3')).toThrow(/no CPU of the run is on node 3; .* 0, 1/);
   });
