@@ -112,6 +112,7 @@ function* loadAll(
     const bytes = textBytes(code);
     cpu.spend(Cost.Syscall);
     yield jit.load(cpu, id, code);
+    cpu.mark();
     const text = cpu.ret === 0 ? { hi: cpu.hi, lo: cpu.lo, bytes, id } : null;
     if (text !== null) loaded.push(text);
     if (program >= attached) continue;
@@ -136,7 +137,10 @@ function* unloadAll(
   while (!cpu.store32(hi, lo + Entry.Bytes, 0, Order.Release)) yield;
   yield rcu.synchronize(cpu);
   // Last one first: without a grace period, whoever is in the middle of the array would meet it.
-  for (const text of loaded.toReversed()) yield jit.free(cpu, text);
+  for (const text of loaded.toReversed()) {
+    yield jit.free(cpu, text);
+    cpu.mark();
+  }
   const { stop } = image.bpf;
   while (!cpu.store32(stop.hi, stop.lo, 1, Order.Release)) yield;
 }
