@@ -1,7 +1,7 @@
 /**
- * `list params NAME` and `run NAME --help`: every key with default, range and meaning, of a workload
- * or of each part of a profile. Defaults of kernel options are those of the machine that is taken
- * when nobody names one.
+ * `list params NAME` and `run NAME --help`: every key with default, range and meaning, of a
+ * workload or of each part of a profile. Defaults of kernel options are those of the machine that
+ * is taken when nobody names one.
  */
 
 import type { Workload } from '../../workloads/workload.ts';

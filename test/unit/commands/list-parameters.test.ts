@@ -1,7 +1,7 @@
 /**
- * Promises: `list params` shows the defaults that a run really has: those of the workload over those
- * of the kernel version on the machine that is taken; profiles are listed part by part, with what
- * they set themselves.
+ * Promises: `list params` shows the defaults that a run really has: those of the workload over
+ * those of the kernel version on the machine that is taken; profiles are listed part by part, with
+ * what they set themselves.
  */
 
 import { describe, expect, it } from 'vitest';
