@@ -71,7 +71,6 @@ export class AccessCpu extends InvalidatingCpu {
         return true;
       }
       this.noteAddress(aHi, aLo);
-      this.accessShift = this.pageShift;
       this.accessPaHi = paHi;
       this.accessPaLo = paLo;
       return this.#accessL2(paHi, paLo, write);

@@ -96,10 +96,14 @@ export class InvalidatingCpu extends TranslatingCpu {
     }
   }
 
-  /** A parked access is under way at this address. */
+  /**
+   * An access of the page used last waits: for its line, or parked. A TLBI is compared with the
+   * leaf of this access, whatever the access before it rested on (rule 32).
+   */
   protected noteAddress(aHi: number, aLo: number): void {
     this.accessVaHi = aHi;
     this.accessVaLo = aLo;
+    this.accessShift = this.pageShift;
     this.marked = false;
   }
 
