@@ -64,6 +64,15 @@ describe('random programs give one digest', () => {
   }
 });
 
+describe('programs that found a difference', () => {
+  it('a condition parked on a page after an access by a block', () => {
+    // A TLBI of the page beside it hit the condition, too: it was compared with the block's size.
+    const only = ['readWindow', 'protect', 'atomic', 'access'] as const;
+    const theCase = randomCase(183, { steps: 8, only });
+    expectSame('naive engine', theCase, runHere(theCase), runNaive(theCase));
+  });
+});
+
 describe('runs that cannot go on have a digest, too (ER-G5)', () => {
   it('a deadlock, on the naive engine as well', async () => {
     for (let seed = 1; seed <= 8; seed++) {

@@ -6,6 +6,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Cpu, Program } from '../../../../src/cpu/cpu.ts';
 import { Condition, Level, Order, Scope, Tlbi } from '../../../../src/cpu/operations.ts';
+import type { Address } from '../../../../src/memory/physical-address.ts';
 import { Counter } from '../../../../src/metrics/definition.ts';
 import type { RandomImage } from '../../../support/random-program-memory.ts';
 import { makeHostHandler, remapPage } from '../../../support/random-program-tables.ts';
@@ -144,6 +145,51 @@ describe('conditions and TLB maintenance (ER-X3)', () => {
       // The new frame's value; the old one is poisoned after the DSB.
       expect(seen).toEqual([0x5a000001]);
     }
+  });
+});
+
+describe('the leaf that a parked condition rests on (rule 32)', () => {
+  /** Of a condition that hits the L1D, after an access by a leaf of another size. */
+  function retranslated(
+    waitsAt: (image: RandomImage) => Address,
+    before: (image: RandomImage) => Address,
+    invalidated: (image: RandomImage) => Address,
+  ): number {
+    const ran = runPrograms(machine, [
+      function* invalidator(cpu, image) {
+        cpu.compute(5_000_000);
+        const { hi, lo } = invalidated(image);
+        while (!cpu.tlbi(Tlbi.VaE1Is, hi, lo & ~4095, 1)) yield;
+        while (!cpu.dsb(Scope.InnerShareable)) yield;
+      },
+      function* waiter(cpu, image) {
+        const { hi, lo } = waitsAt(image);
+        while (!cpu.load32(hi, lo, Relaxed)) yield;
+        const value = cpu.lo;
+        const other = before(image);
+        while (!cpu.load32(other.hi, other.lo, Relaxed)) yield;
+        const deadline = cpu.deadline(20_000_000);
+        const differs = Condition.NotEqual;
+        while (!cpu.cond32Until(hi, lo, differs, -1, value, deadline, Acquire)) yield;
+      },
+    ]);
+    expect(ran.result.ending.kind).toBe('finished');
+    return ran.counter(1, Counter.Retranslated);
+  }
+  const page = (image: RandomImage) => image.pages[0]!.va;
+  const nextPage = (image: RandomImage) => image.pages[1]!.va;
+  /** In the linear map, by blocks of 1 GiB. */
+  const word = (image: RandomImage) => image.words[0]!;
+  const farInItsBlock = ({ words: [w] }: RandomImage) => ({ hi: w!.hi, lo: w!.lo ^ (1 << 24) });
+
+  it('is a page, when the access before was by a block', () => {
+    expect(retranslated(page, word, page)).toBe(1);
+    expect(retranslated(page, word, nextPage)).toBe(0);
+  });
+
+  it('is a block, when the access before was by a page', () => {
+    expect(retranslated(word, page, farInItsBlock)).toBe(1);
+    expect(retranslated(word, page, page)).toBe(0);
   });
 });
 
