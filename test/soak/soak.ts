@@ -86,7 +86,8 @@ async function main(): Promise<number> {
     ]);
     if (complaints.length > 0) {
       failed++;
-      const size = values['small-machines'] ? ' --small-machines' : '';
+      const small = values['small-machines'] ? ' --small-machines' : '';
+      const size = values.requester ? ' --requester' : small;
       console.log(`seed ${seed} FAILED: ${complaints.join('; ')}`);
       const again = `--host-seconds 0 --from ${seed} --seeds 1 --steps ${values.steps}${size}`;
       console.log(`  again: npm run soak -- ${again}`);
