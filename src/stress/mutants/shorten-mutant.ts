@@ -63,7 +63,7 @@ export async function shortenMutant(mutant: Mutant): Promise<FailureStory | null
   new Int32Array(shared)[Shared.LowestFailure] = NO_FAILURE;
   const failure = await firstFailure(setup, shared);
   if (failure === null) return null;
-  // Without a depth nothing is promised of the short schedule: the failing one is replayed as it is.
+  // Without a depth nothing is promised of it: the failing schedule is replayed as it is.
   const limitMs = mutant.depth === undefined ? 0 : Number.POSITIVE_INFINITY;
   const task: MinimiseTask = { kind: 'minimise', setup, failure, limitMs, worker: 0, shared };
   return explainFailure(task);
