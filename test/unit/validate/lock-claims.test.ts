@@ -30,10 +30,10 @@ describe('claims of locks', () => {
     ['ttas-backoff', 2, 32],
     ['qspinlock', 8, 8],
     ['futex', 10, MANY],
-    ['mutex', 6, 8],
+    ['mutex', 9, 10],
     ['rtmutex', 6, MANY],
     ['cna', 5, 5],
-    ['qrwlock', 3, 4],
+    ['qrwlock', 10, 18],
     ['simple-rwlock', 2, MANY],
     ['rwsem', 6, MANY],
   ])('%s: %d to %d lines with 16 CPUs', (lock, least, most) => {
@@ -63,7 +63,7 @@ describe('claims of locks', () => {
     expect(readClaim(factsOf('bravo-qrwlock'))).toEqual({ least: 0, most: 0 });
     expect(readClaim(factsOf('qrwlock'))).toEqual({ least: 2, most: 2 });
     expect(writeClaim(factsOf('bravo-qrwlock'), 192)).toEqual({ least: 192, most: 192 });
-    expect(writeClaim(factsOf('percpu-rwsem'), 192)).toEqual({ least: 576, most: 576 });
+    expect(writeClaim(factsOf('percpu-rwsem'), 192)).toEqual({ least: 384, most: 384 });
     expect(writeClaim(factsOf('qrwlock'), 192)).toBeNull();
   });
 
