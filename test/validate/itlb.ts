@@ -122,7 +122,7 @@ export async function packClaim(): Promise<Claim> {
   return {
     name: 'pack.2MOver4K',
     published: '0 to +0.3 % of user work, direct map equal',
-    emulated: `${signed(gain, 2)} %`,
+    emulated: `${signed(gain, 2)} %; a weak test: ten programs have a few pages, hot in any TLB`,
     fits: gain > -0.05 && gain < 0.35,
     machineHash: block!.machineHash,
   };

@@ -22,6 +22,10 @@ const HEAD = [
   'them. "what-if": no kernel has that allocator on that machine (the label of `numalab run`).',
   'Flushes (flush_tlb_kernel_range), IPIs and DVM operations received are counts of the whole run,',
   'the first pack included, less those of the run without loads, per program loaded.',
+  'The row none has guests alone; where bystanders execute text it has one load per loader, as',
+  'the storm ends with its loads. Guests of typed have twice the memory: they must outlast its',
+  'first areas, which take 9 ms. Rates that are reached differ, so rows of 10 us compare designs',
+  'under pressure, not at one rate.',
 ].join('\n');
 
 async function measure(folder: string, point: Point, index: number): Promise<Measured> {

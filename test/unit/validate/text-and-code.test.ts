@@ -71,14 +71,15 @@ describe('validation of text and code', () => {
       },
     });
     expect(gainOf(result(100, 125), result(100, 100), 1)).toBeCloseTo(25, 9);
-    const good = [result(100, 125), result(100, 100)];
-    const none = [result(100, 100), result(100, 100)];
-    expect(replicationClaims(good, none).every(({ fits }) => fits)).toBe(true);
-    const broken = replicationClaims(none, good).filter(({ fits }) => !fits);
+    const good = { shared: result(100, 125), replicated: result(100, 100) };
+    const none = { shared: result(100, 100), replicated: result(100, 100) };
+    const holds = replicationClaims(good, new Map([[256, none]]));
+    expect(holds.every(({ fits }) => fits)).toBe(true);
+    const broken = replicationClaims(none, new Map([[512, good]])).filter(({ fits }) => !fits);
     expect(broken.map(({ name }) => name)).toEqual([
       'ktext.gain',
       'ktext.node1',
-      'ktext.privateL2',
+      'ktext.privateL2.512K',
     ]);
   });
 
